@@ -1,0 +1,26 @@
+//! The plan: what a compiled model computes, as plain data.
+//!
+//! `tensorlet build` writes a plan, the predictor executes it, `tensorlet inspect --plan` prints it. A plan is an
+//! ordered list of [`Step`]s over values, the [`Description`] that callers see, and constants that steps refer
+//! to by byte range.
+//!
+//! ```text
+//! bytes ── Plan::read ──► Plan<'_> ── Display ──► text
+//!            │ verify: indices, order, ranges, names
+//! ```
+//!
+//! - [`plan`] holds the types.
+//! - [`wire`] turns plans into bytes and back.
+//! - [`verify`] says what every reader may rely on.
+//! - [`text`] prints plans for people and snapshot tests.
+
+#![forbid(unsafe_code)]
+
+pub mod plan;
+pub mod text;
+pub mod verify;
+pub mod wire;
+
+pub use plan::{Description, Plan, Step, SubgraphFormat, TractStep, Value, ValueId};
+pub use verify::InvalidPlan;
+pub use wire::ReadError;
