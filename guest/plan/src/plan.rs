@@ -80,6 +80,8 @@ pub struct TractStep {
     pub format: SubgraphFormat,
     /// Where it lies in [`Plan::constants`].
     pub subgraph: Range<u64>,
+    /// Whether the sub-graph computes one row, and is run once for each index of axis 0 of its inputs.
+    pub one_row: bool,
     /// The values bound to the sub-graph's inputs, in its order.
     pub inputs: Vec<ValueId>,
     /// The values bound to the sub-graph's outputs, in its order.

@@ -20,6 +20,7 @@ impl fmt::Display for Plan<'_> {
         }
         for step in &self.steps {
             let Step::Tract(tract) = step;
+            let rows = if tract.one_row { " for each row" } else { "" };
             let bytes = tract.subgraph.end - tract.subgraph.start;
             let operators: Vec<String> = tract
                 .operators
@@ -29,7 +30,7 @@ impl fmt::Display for Plan<'_> {
             let (inputs, outputs) = (self.list(step.inputs()), self.list(step.outputs()));
             writeln!(
                 f,
-                "  {outputs} = tract({inputs})  {:?}, {bytes} bytes",
+                "  {outputs} = tract{rows}({inputs})  {:?}, {bytes} bytes",
                 tract.format
             )?;
             writeln!(f, "    {}", operators.join(" "))?;
@@ -75,6 +76,7 @@ pub(crate) mod tests {
             steps: vec![Step::Tract(TractStep {
                 format: SubgraphFormat::Onnx,
                 subgraph: 0..3,
+                one_row: true,
                 inputs: vec![ValueId(0)],
                 outputs: vec![ValueId(1)],
                 operators: BTreeMap::from([("Add".into(), 1), ("MatMul".into(), 2)]),
@@ -89,7 +91,7 @@ pub(crate) mod tests {
             plan example 1
               input  x: f32[N, 4]
               output y: f32[N, 2]
-              %1 y = tract(%0 x)  Onnx, 3 bytes
+              %1 y = tract for each row(%0 x)  Onnx, 3 bytes
                 Add×1 MatMul×2
         "#]]
         .assert_eq(&example().to_string());

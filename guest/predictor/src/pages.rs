@@ -1,0 +1,135 @@
+//! Hands out linear memory.
+//!
+//! While a plan is being prepared, memory is in two parts:
+//!
+//! ```text
+//! 0            base                                scratch base                 end
+//! ├─ data, stack ─┼─ resident ─►      (untouched)    ┼─ the plan, temporaries ─► ┤
+//! └────────── kept ────────────┘                     └──── dropped ──────────────┘
+//! ```
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// The size of a page of linear memory.
+pub(crate) const PAGE_BYTES: usize = 64 << 10;
+
+/// Whether there is room set aside for resident pages, and a scratch part above it.
+static IS_SPLIT: AtomicBool = AtomicBool::new(false);
+
+/// Where the next resident pages begin, while memory is split.
+static RESIDENT_NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// Where the room for resident pages ends, while memory is split.
+static RESIDENT_END: AtomicUsize = AtomicUsize::new(0);
+
+/// Pages of the resident part; at run time all there are.
+pub(crate) struct Resident;
+
+/// Pages of the scratch part.
+pub(crate) struct Scratch;
+
+/// Sets `room_bytes` aside for resident pages and returns where the scratch part begins, or `None` when memory is
+/// short.
+pub(crate) fn split(room_bytes: usize) -> Option<usize> {
+    let base = grow(room_bytes)?;
+    let scratch_base = base + room_bytes.next_multiple_of(PAGE_BYTES);
+    RESIDENT_NEXT.store(base, Relaxed);
+    RESIDENT_END.store(scratch_base, Relaxed);
+    IS_SPLIT.store(true, Relaxed);
+    Some(scratch_base)
+}
+
+/// Ends the split and returns where the resident pages end.
+pub(crate) fn join() -> usize {
+    IS_SPLIT.store(false, Relaxed);
+    RESIDENT_NEXT.load(Relaxed)
+}
+
+/// Grows memory by at least `size` bytes and returns where they begin.
+pub(crate) fn grow(size: usize) -> Option<usize> {
+    #[cfg(target_arch = "wasm32")]
+    {
+        let previous = core::arch::wasm32::memory_grow(0, size.div_ceil(PAGE_BYTES));
+        (previous != usize::MAX).then(|| previous * PAGE_BYTES)
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let _ = size;
+        None
+    }
+}
+
+/// Returns where memory ends.
+pub(crate) fn end() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    {
+        core::arch::wasm32::memory_size(0) * PAGE_BYTES
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        0
+    }
+}
+
+impl Resident {
+    fn take(size: usize) -> Option<usize> {
+        if !IS_SPLIT.load(Relaxed) {
+            return grow(size);
+        }
+        let next = RESIDENT_NEXT.load(Relaxed);
+        let fits = size <= RESIDENT_END.load(Relaxed) - next;
+        fits.then(|| RESIDENT_NEXT.swap(next + size, Relaxed))
+    }
+}
+
+impl Scratch {
+    fn take(size: usize) -> Option<usize> {
+        grow(size)
+    }
+}
+
+macro_rules! page_source {
+    ($part:ident) => {
+        #[expect(
+            unsafe_code,
+            reason = "the fence through which dlmalloc gets linear memory"
+        )]
+        // SAFETY: `take` returns whole pages that were handed out to nobody else, and never takes them back.
+        unsafe impl dlmalloc::Allocator for $part {
+            fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
+                let size = size.next_multiple_of(PAGE_BYTES);
+                match $part::take(size) {
+                    Some(base) => (std::ptr::with_exposed_provenance_mut(base), size, 0),
+                    None => (std::ptr::null_mut(), 0, 0),
+                }
+            }
+
+            fn remap(&self, _: *mut u8, _: usize, _: usize, _: bool) -> *mut u8 {
+                std::ptr::null_mut()
+            }
+
+            fn free_part(&self, _: *mut u8, _: usize, _: usize) -> bool {
+                false
+            }
+
+            fn free(&self, _: *mut u8, _: usize) -> bool {
+                false
+            }
+
+            fn can_release_part(&self, _: u32) -> bool {
+                false
+            }
+
+            fn allocates_zeros(&self) -> bool {
+                true
+            }
+
+            fn page_size(&self) -> usize {
+                PAGE_BYTES
+            }
+        }
+    };
+}
+
+page_source!(Resident);
+page_source!(Scratch);
