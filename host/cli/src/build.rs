@@ -1,0 +1,102 @@
+//! `tensorlet build`: an ONNX model becomes a component.
+
+mod predictor;
+mod source;
+mod summary;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use tensorlet_compile::Stage;
+use tensorlet_runtime::LoadOptions;
+
+use self::source::Source;
+use self::summary::Summary;
+use crate::args::BuildArgs;
+use crate::clock::{now, timed};
+use crate::exit::Failure;
+use crate::output_file;
+use crate::progress::Progress;
+use crate::settings::Settings;
+
+/// The compiler's stages, writing the file, and compiling it for this machine.
+const STAGES: u64 = 8;
+
+/// Compiles the model, writes the component, compiles that for this machine into the cache, and prints a summary.
+pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
+    let start = now();
+    let predictor = predictor::bytes()?;
+    let source = Source::resolve(args)?;
+    let output = output(args, &source)?;
+    let preparing = settings.engine(true)?;
+    let engine = settings.engine(false)?;
+
+    let progress = Progress::new(STAGES);
+    let built = tensorlet_compile::build(
+        &preparing,
+        predictor,
+        &source.onnx,
+        &source.options,
+        &mut |stage| {
+            progress.stage(stage_name(stage));
+        },
+    )?;
+    progress.stage("writing the component");
+    output_file::write(&output, &built.component)?;
+    let build_time = start.elapsed();
+
+    // So that the commands that follow start at once. Without a cache there would be nothing left of it.
+    let cached = settings.cache_dir.is_some().then(|| {
+        progress.stage("compiling the component for this machine");
+        let (model, time) = timed(|| engine.load(&output, LoadOptions::default()));
+        model.map(|_| time)
+    });
+    let compile_time = cached
+        .transpose()
+        .context("the component that was built cannot be loaded")?;
+    drop(progress);
+    Summary {
+        built: &built,
+        output: &output,
+        build_time,
+        compile_time,
+    }
+    .print()
+}
+
+/// Returns where the component is to be.
+fn output(args: &BuildArgs, source: &Source) -> Result<PathBuf, Failure> {
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => PathBuf::from(format!("{}.wasm", source.options.name)),
+    };
+    let same_file = |a: &PathBuf, b: &PathBuf| {
+        a.canonicalize()
+            .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+    };
+    if same_file(&output, &source.onnx) {
+        let shown = output.display();
+        return Err(Failure::usage(format!(
+            "--output: expected another file than the model, found {shown}"
+        )));
+    }
+    if output.is_dir() {
+        return Err(Failure::usage(format!(
+            "--output: expected a file, found the folder {}",
+            output.display()
+        )));
+    }
+    Ok(output)
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Read => "reading the model",
+        Stage::Analyse => "analysing the graph",
+        Stage::CompilePredictor => "compiling the predictor, the first time only",
+        Stage::Prepare => "loading and optimising the model",
+        Stage::Place => "placing it in memory",
+        Stage::Snapshot => "keeping the memory",
+        _ => "working",
+    }
+}

@@ -1,0 +1,234 @@
+//! What is to be built: an ONNX file, and what the command line or a `model.toml` says of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use tensorlet_answer::{Constant, InvalidConstant, ModelToml};
+use tensorlet_compile::{BuildOptions, Literal};
+use tensorlet_tensor::{DatumType, TensorSpec};
+
+use crate::args::BuildArgs;
+use crate::exit::Failure;
+use crate::output_file;
+use crate::predict::{LABELS_KEY, MODEL_TOML_KEY};
+
+/// The version of a model that nobody gave one: the first, as model repositories count.
+const DEFAULT_VERSION: &str = "1";
+
+/// The name of the file that says what a folder's model is.
+const MODEL_TOML: &str = "model.toml";
+
+/// What is to be built.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The ONNX file.
+    pub(super) onnx: PathBuf,
+    /// What else the compiler is told.
+    pub(super) options: BuildOptions,
+}
+
+impl Source {
+    /// Reads the model.toml, if the model is a folder, and puts the command line's wishes over it.
+    ///
+    /// # Errors
+    /// If the folder has no valid model.toml, or a file that differs from what that says.
+    pub(super) fn resolve(args: &BuildArgs) -> Result<Self> {
+        let mut source = if args.model.is_dir() {
+            Self::of_folder(&args.model)?
+        } else {
+            Self::of_file(&args.model)
+        };
+        let options = &mut source.options;
+        if let Some(name) = &args.name {
+            options.name.clone_from(name);
+        }
+        if let Some(version) = &args.version {
+            options.version.clone_from(version);
+        }
+        let is_given = |name: &str| {
+            args.inputs.iter().any(|spec| spec.name == name)
+                || args.bind.iter().any(|(bound, _)| bound == name)
+        };
+        options.inputs.retain(|spec| !is_given(&spec.name));
+        options.bind.retain(|name, _| !is_given(name));
+        options.inputs.extend_from_slice(&args.inputs);
+        for (name, literal) in &args.bind {
+            if options.bind.insert(name.clone(), literal.clone()).is_some() {
+                return Err(Failure::usage(format!(
+                    "--bind: expected `{name}` once, found it more than once"
+                ))
+                .into());
+            }
+        }
+        Ok(source)
+    }
+
+    fn of_file(onnx: &Path) -> Self {
+        let options = BuildOptions {
+            name: name_of_file(onnx),
+            version: DEFAULT_VERSION.into(),
+            ..BuildOptions::default()
+        };
+        Self {
+            onnx: onnx.to_owned(),
+            options,
+        }
+    }
+
+    fn of_folder(folder: &Path) -> Result<Self> {
+        let path = folder.join(MODEL_TOML);
+        if !path.exists() {
+            let folder = folder.display();
+            let message = format!(
+                "{folder}: expected a folder with a {MODEL_TOML}, or an ONNX file; found no {MODEL_TOML}"
+            );
+            return Err(Failure::model(message).into());
+        }
+        let text = read_text(&path)?;
+        let toml = ModelToml::parse(&text).with_context(|| folder.display().to_string())?;
+        let labels = toml
+            .labels_path()
+            .map(|labels| read_text(&folder.join(labels)))
+            .transpose()?;
+        if toml.postprocess.is_some() {
+            // Labels that do not fit are found now rather than by those who predict.
+            toml.answerer(labels.as_deref())
+                .with_context(|| path.display().to_string())?;
+        }
+        let onnx = folder.join(&toml.file);
+        check_sha256(&onnx, &toml.sha256)?;
+
+        let mut metadata = BTreeMap::from([
+            (MODEL_TOML_KEY.to_owned(), text),
+            ("source".to_owned(), toml.source),
+            ("licence".to_owned(), toml.licence),
+        ]);
+        metadata.extend(
+            toml.description
+                .map(|description| ("description".to_owned(), description)),
+        );
+        metadata.extend(labels.map(|labels| (LABELS_KEY.to_owned(), labels)));
+        let bind: Result<BTreeMap<String, Literal>> = toml
+            .bind
+            .into_iter()
+            .map(|(name, constant)| Ok((name, literal(&constant)?)))
+            .collect();
+        let inputs: Vec<TensorSpec> = toml.inputs;
+        let options = BuildOptions {
+            name: toml.name,
+            version: toml.version,
+            inputs,
+            bind: bind?,
+            metadata,
+        };
+        Ok(Self { onnx, options })
+    }
+}
+
+/// Returns the stem of the file; for `model.onnx`, which says nothing, the name of its folder.
+fn name_of_file(onnx: &Path) -> String {
+    let text =
+        |name: Option<&std::ffi::OsStr>| name.map(|name| name.to_string_lossy().into_owned());
+    let stem = text(onnx.file_stem()).filter(|stem| stem != "model");
+    let folder = || text(onnx.canonicalize().ok()?.parent()?.file_name());
+    output_file::name(&stem.or_else(folder).unwrap_or_else(|| "model".into()))
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    let shown = path.display();
+    let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::model(format!(
+            "{shown}: expected text in UTF-8, found other bytes"
+        ))
+        .into()
+    })
+}
+
+fn check_sha256(onnx: &Path, expected: &str) -> Result<()> {
+    let shown = onnx.display();
+    let mut file = fs::File::open(onnx).with_context(|| format!("cannot read {shown}"))?;
+    let mut hasher = HashWriter(Sha256::new());
+    std::io::copy(&mut file, &mut hasher).with_context(|| format!("cannot read {shown}"))?;
+    let found: String = hasher
+        .0
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if found == expected {
+        return Ok(());
+    }
+    Err(Failure::model(format!(
+        "{shown}: expected sha256 {expected}, as {MODEL_TOML} says, found {found}"
+    ))
+    .into())
+}
+
+/// Hashes what is written to it.
+struct HashWriter(Sha256);
+
+impl std::io::Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns the constant as the compiler takes it, without a datum type.
+///
+/// A constant holds bools, whole numbers or others, and each type below takes only those before it.
+fn literal(constant: &Constant) -> Result<Literal, InvalidConstant> {
+    let tensor = |datum_type| constant.to_tensor(datum_type);
+    let (dims, scalars): (_, Vec<Literal>) = if let Ok(bools) = tensor(DatumType::Bool) {
+        (
+            constant.dims(),
+            bools
+                .data()
+                .iter()
+                .map(|&byte| Literal::Bool(byte != 0))
+                .collect(),
+        )
+    } else if let Ok(integers) = tensor(DatumType::I64) {
+        (
+            constant.dims(),
+            integers
+                .to_values::<i64>()
+                .into_iter()
+                .flatten()
+                .map(Literal::Int)
+                .collect(),
+        )
+    } else {
+        let floats = tensor(DatumType::F64)?;
+        (
+            constant.dims(),
+            floats
+                .to_values::<f64>()
+                .into_iter()
+                .flatten()
+                .map(Literal::Float)
+                .collect(),
+        )
+    };
+    Ok(nested(dims, &mut scalars.into_iter()))
+}
+
+fn nested(dims: &[u32], scalars: &mut impl Iterator<Item = Literal>) -> Literal {
+    match dims.split_first() {
+        None => scalars
+            .next()
+            .expect("a tensor has as many elements as its dims say"),
+        Some((&len, rest)) => Literal::List((0..len).map(|_| nested(rest, scalars)).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

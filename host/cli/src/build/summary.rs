@@ -1,0 +1,68 @@
+//! What a build tells in the end.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use tensorlet_compile::Built;
+
+use crate::inspect::anatomy::Anatomy;
+use crate::table::printable;
+use crate::units::size;
+
+/// What a build tells in the end.
+pub(super) struct Summary<'a> {
+    pub(super) built: &'a Built,
+    pub(super) output: &'a Path,
+    pub(super) build_time: Duration,
+    /// How long the component took to compile for this machine, if it was.
+    pub(super) compile_time: Option<Duration>,
+}
+
+impl Summary<'_> {
+    /// Prints it.
+    pub(super) fn print(&self) -> Result<()> {
+        let anatomy = Anatomy::read(&self.built.component)?;
+        let description = anatomy.plan()?.description;
+        let mut out = std::io::stdout().lock();
+        let (name, version) = (
+            printable(&description.name),
+            printable(&description.version),
+        );
+        writeln!(out, "{name} {version}: {}", self.output.display())?;
+        for input in &description.signature.inputs {
+            writeln!(out, "  input   {}", printable(&input.to_string()))?;
+        }
+        for output in &description.signature.outputs {
+            writeln!(out, "  output  {}", printable(&output.to_string()))?;
+        }
+        let (component, onnx) = (
+            size(self.built.component.len() as u64),
+            size(self.built.onnx_bytes),
+        );
+        writeln!(out, "  size    {component}, of an ONNX file of {onnx}")?;
+        writeln!(out, "  tract   {}", self.operators())?;
+        write!(out, "  took    {:.1} s", self.build_time.as_secs_f64())?;
+        match self.compile_time {
+            Some(time) => writeln!(
+                out,
+                ", and {:.1} s to compile it for this machine",
+                time.as_secs_f64()
+            )?,
+            None => writeln!(out)?,
+        }
+        Ok(())
+    }
+
+    /// Names the operators that have no kernel of Tensorlet's own.
+    fn operators(&self) -> String {
+        let operators = &self.built.operators;
+        let total: u64 = operators.values().map(|&count| u64::from(count)).sum();
+        let each: Vec<String> = operators
+            .iter()
+            .map(|(name, count)| format!("{}×{count}", printable(name)))
+            .collect();
+        format!("runs all {total} operators: {}", each.join(" "))
+    }
+}

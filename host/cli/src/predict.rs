@@ -1,0 +1,60 @@
+//! `tensorlet predict`: answers for files, or outputs for tensors.
+
+mod files;
+mod outputs;
+mod tensors;
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use tensorlet_runtime::{CallOptions, Limits, LoadOptions, Model};
+
+use crate::args::PredictArgs;
+use crate::progress::Progress;
+use crate::settings::Settings;
+
+/// The metadata that holds the model.toml of a component, as `tensorlet build` found it.
+pub(crate) const MODEL_TOML_KEY: &str = "model.toml";
+
+/// The metadata that holds the file of labels that the model.toml names.
+pub(crate) const LABELS_KEY: &str = "labels";
+
+/// Loads the component and predicts.
+pub(crate) fn run(args: &PredictArgs, settings: &Settings) -> Result<()> {
+    let mut limits = Limits::default();
+    if let Some(mib) = args.memory_limit {
+        limits.memory_bytes = mib << 20;
+    }
+    let model = load(args, settings, limits)?;
+    let options = CallOptions {
+        timeout: args.timeout,
+    };
+    if args.files.is_empty() {
+        tensors::run(args, &model, &options)
+    } else {
+        files::run(args, &model, &options)
+    }
+}
+
+fn load(args: &PredictArgs, settings: &Settings, limits: Limits) -> Result<Model> {
+    let engine = settings.engine(false)?;
+    let progress = Progress::new(1);
+    progress.stage("loading the component; the first time, it is compiled for this machine");
+    engine
+        .load(
+            &args.component,
+            LoadOptions {
+                limits,
+                ..LoadOptions::default()
+            },
+        )
+        .with_context(|| args.component.display().to_string())
+}
+
+/// Prints a value as JSON, on one line.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What `tensorlet build` writes and says.
+
+use std::fs;
+
+use crate::program::{command, component, fixture, folder, repository, run, run_command};
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let first = component("tests/fixtures/add.onnx");
+    let dir = folder();
+    // In another folder, under another name, so that neither can matter.
+    let output = dir.path().join("again.wasm");
+    let copy = dir.path().join("add.onnx");
+    fs::copy(fixture("add.onnx"), &copy).unwrap();
+    run([&"build".into(), &copy, &"-o".into(), &output]).stdout();
+    assert!(
+        fs::read(first).unwrap() == fs::read(output).unwrap(),
+        "both components must be equal"
+    );
+}
+
+#[test]
+fn a_summary_says_what_was_built() {
+    component("tests/fixtures/add.onnx");
+    let dir = folder();
+    let run = run_command(
+        command()
+            .current_dir(dir.path())
+            .arg("build")
+            .arg(fixture("add.onnx")),
+    );
+    let lines: Vec<&str> = run.stdout().lines().collect();
+    assert_eq!(
+        lines[..4],
+        [
+            "add 1: add.wasm",
+            "  input   a: f32[N, 4]",
+            "  input   b: f32[N, 4]",
+            "  output  sum: f32[N, 4]",
+        ]
+    );
+    assert!(
+        lines[4].ends_with(", of an ONNX file of 121 B"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[5], "  tract   runs all 1 operators: Add×1");
+    assert!(
+        lines[6].starts_with("  took    ") && lines[6].ends_with(" to compile it for this machine"),
+        "{lines:?}"
+    );
+
+    let files: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(files, ["add.wasm"], "nothing else is left behind");
+    let mode =
+        std::os::unix::fs::MetadataExt::mode(&fs::metadata(dir.path().join("add.wasm")).unwrap());
+    assert_eq!(mode & 0o444, 0o444, "others may read it, as any new file");
+}
+
+#[test]
+fn the_model_is_not_overwritten() {
+    let dir = folder();
+    let model = dir.path().join("add.onnx");
+    fs::copy(fixture("add.onnx"), &model).unwrap();
+    let message = run([&"build".into(), &model, &"-o".into(), &model]).error(2);
+    assert!(
+        message.contains("expected another file than the model"),
+        "{message}"
+    );
+    let message = run([
+        &"build".into(),
+        &model,
+        &"-o".into(),
+        &dir.path().to_owned(),
+    ])
+    .error(2);
+    assert!(
+        message.contains("expected a file, found the folder"),
+        "{message}"
+    );
+    assert_eq!(
+        fs::read(&model).unwrap(),
+        fs::read(fixture("add.onnx")).unwrap()
+    );
+}
+
+#[test]
+fn a_cache_that_others_can_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = folder();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let add = repository("tests/fixtures/add.onnx");
+    let message = run([
+        &"build".into(),
+        &add,
+        &"--cache-dir".into(),
+        &dir.path().to_owned(),
+    ])
+    .error(1);
+    assert!(
+        message.contains("expected a cache directory that only this user can write to, found "),
+        "{message}"
+    );
+}

@@ -1,0 +1,15 @@
+//! Runs the real binary on real files.
+//!
+//! The tests that predict need the predictor: `cargo xtask guest` before `cargo test`. Components are built once and shared,
+//! and so is the cache, in which the predictor is compiled once for all runs.
+
+mod bad_input;
+mod bad_models;
+mod bench;
+mod build;
+mod help;
+mod inspect;
+mod limits;
+mod predict;
+mod program;
+mod tensors;

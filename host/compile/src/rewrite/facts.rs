@@ -1,0 +1,536 @@
+//! What is known about the values of a graph: types and shapes by tract's rules, small integers by ours.
+
+use std::collections::{HashMap, HashSet};
+
+use tract_onnx::model::ParseResult;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::Dimension;
+use tract_onnx::pb::tensor_shape_proto::dimension;
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    type_proto,
+};
+use tract_onnx::prelude::{
+    DatumType, InferenceFact, InferenceModel, OutletId, SymbolScope, TDim, TVec, Tensor, tensor1,
+};
+use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
+
+use super::error::{RewriteError, RewriteErrorKind};
+use super::evaluate::{Inputs, Shape, evaluate};
+use super::graph::{captures, initializers, is_own_domain, node_name, opset, subgraphs};
+use super::guard::guarded;
+use super::tensors;
+use super::value::{MAX_ELEMENTS, Number, Value};
+
+/// The most bytes of a tensor that does not depend on the inputs, other than an initializer.
+///
+/// tract computes such tensors while it loads a model.
+pub(super) const MAX_CONSTANT_BYTES: u64 = 2 << 30;
+
+/// Initializers above this many bytes are not looked into, as no shape is computed from them.
+const MAX_READ_BYTES: u64 = 64 << 10;
+
+/// What is known about the values of a graph, by name.
+pub(super) struct Facts {
+    facts: HashMap<String, InferenceFact>,
+    values: HashMap<String, Value>,
+    /// Values that do not depend on the inputs.
+    constants: HashSet<String>,
+    /// Where each symbol is the size of an axis, the graph's inputs first.
+    homes: HashMap<String, Home>,
+    opset: i64,
+    /// Symbols hold it weakly.
+    scope: SymbolScope,
+}
+
+/// An axis whose size is a symbol.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Home {
+    pub(super) value: String,
+    pub(super) axis: usize,
+    /// Whether the value is an input of the graph, so that the symbol is the caller's.
+    pub(super) is_input: bool,
+}
+
+impl Facts {
+    /// Goes through the nodes of a model once, in their order.
+    ///
+    /// # Errors
+    /// If tract has no use for a node's attributes, or a constant passes [`MAX_CONSTANT_BYTES`].
+    pub(super) fn of(model: &ModelProto) -> Result<Self, RewriteError> {
+        let mut facts = Self {
+            facts: HashMap::new(),
+            values: HashMap::new(),
+            constants: HashSet::new(),
+            homes: HashMap::new(),
+            opset: opset(model),
+            scope: SymbolScope::default(),
+        };
+        let graph = model
+            .graph
+            .as_ref()
+            .ok_or_else(|| RewriteError::invalid("expected a graph, found none"))?;
+        for symbol in symbols(graph) {
+            // What tract cannot read as a symbol, it takes for an unknown size.
+            let _ = facts.scope.add_assertion(format!("{symbol}>=1"));
+        }
+        facts.add_graph(model, graph, None)?;
+        Ok(facts)
+    }
+
+    /// Returns the shape as far as it is known, if the rank is.
+    pub(super) fn shape(&self, name: &str) -> Option<Shape> {
+        let shape = &self.facts.get(name)?.shape;
+        (!shape.is_open()).then(|| shape.dims().map(|dim| dim.concretize()).collect())
+    }
+
+    /// Returns tract's datum type.
+    pub(super) fn datum_type(&self, name: &str) -> Option<DatumType> {
+        self.facts.get(name)?.datum_type.concretize()
+    }
+
+    /// Returns the elements as far as they are known.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// Returns where to read the value of a symbol.
+    pub(super) fn home(&self, symbol: &str) -> Option<&Home> {
+        self.homes.get(symbol)
+    }
+
+    /// Returns the size in bytes, if it is a number.
+    pub(super) fn size_bytes(&self, name: &str) -> Option<u64> {
+        let dims = self.shape(name)?;
+        let dims = dims
+            .iter()
+            .map(|dim| dim.as_ref()?.as_i64())
+            .collect::<Option<Vec<i64>>>()?;
+        let width = self.datum_type(name)?.size_of() as u64;
+        Some(
+            tensors::element_count(&dims)
+                .and_then(|count| count.checked_mul(width))
+                .unwrap_or(u64::MAX),
+        )
+    }
+
+    /// Describes a value for an error, such as `f32[N, 3]`.
+    pub(super) fn describe(&self, name: &str) -> String {
+        let datum_type = match self.datum_type(name) {
+            Some(datum_type) if datum_type == DatumType::TDim => "i64".into(),
+            Some(datum_type) => format!("{datum_type:?}").to_lowercase(),
+            None => "?".into(),
+        };
+        let Some(shape) = self.shape(name) else {
+            return format!("{datum_type}[?]");
+        };
+        let dims = shape
+            .iter()
+            .map(|dim| dim.as_ref().map_or("?".into(), TDim::to_string));
+        format!("{datum_type}[{}]", dims.collect::<Vec<_>>().join(", "))
+    }
+
+    fn add_graph(
+        &mut self,
+        model: &ModelProto,
+        graph: &GraphProto,
+        outer: Option<&Self>,
+    ) -> Result<(), RewriteError> {
+        for tensor in &graph.initializer {
+            self.constants.insert(tensor.name.clone());
+            self.values
+                .extend(tensors::to_value(tensor).map(|value| (tensor.name.clone(), value)));
+        }
+        let light = light_model(model, graph);
+        let mut template = InferenceModel::default();
+        template.symbols = self.scope.clone();
+        let ParseResult {
+            model: mut parsed,
+            outlets_by_name,
+            ..
+        } = guarded(|| tract_onnx::onnx().parse_with_template(&light, None, template))
+            .map_err(|cause| parse_error(graph, self.opset, cause))?;
+        for name in captures(graph) {
+            if let (Some(outlet), Some(outer)) = (outlets_by_name.get(name), outer) {
+                self.capture(name, outer);
+                if let Some(fact) = outer.facts.get(name) {
+                    // A source of the parsed graph has no fact yet that could contradict.
+                    let _ = parsed.set_outlet_fact(*outlet, fact.clone());
+                }
+            }
+        }
+        for name in graph
+            .input
+            .iter()
+            .map(|input| &input.name)
+            .chain(graph.initializer.iter().map(|tensor| &tensor.name))
+        {
+            let outlet = outlets_by_name.get(name.as_str()).copied();
+            self.add_source(
+                name,
+                outlet.and_then(|outlet| parsed.outlet_fact(outlet).ok()),
+                outer.is_none(),
+            );
+        }
+        for node in &graph.node {
+            self.add_node(node, &mut parsed, &outlets_by_name)?;
+            for subgraph in subgraphs(node) {
+                self.check_subgraph(model, subgraph)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for constants that are too large in a graph inside this one.
+    fn check_subgraph(&self, model: &ModelProto, graph: &GraphProto) -> Result<(), RewriteError> {
+        let mut inner = Self {
+            facts: HashMap::new(),
+            values: HashMap::new(),
+            constants: HashSet::new(),
+            homes: HashMap::new(),
+            opset: self.opset,
+            scope: self.scope.clone(),
+        };
+        inner.add_graph(model, graph, Some(self))
+    }
+
+    fn capture(&mut self, name: &str, outer: &Self) {
+        self.facts.extend(
+            outer
+                .facts
+                .get(name)
+                .map(|fact| (name.to_owned(), fact.clone())),
+        );
+        self.values.extend(
+            outer
+                .values
+                .get(name)
+                .map(|value| (name.to_owned(), value.clone())),
+        );
+        self.constants.extend(outer.constants.get(name).cloned());
+    }
+
+    fn add_source(&mut self, name: &str, fact: Option<&InferenceFact>, is_input: bool) {
+        let Some(fact) = fact else { return };
+        // The value, if there is one, is in `values` when it is of use; rules must not compute with others.
+        self.facts.insert(name.into(), fact.clone().without_value());
+        self.add_homes(name, is_input);
+    }
+
+    fn add_homes(&mut self, name: &str, is_input: bool) {
+        for (axis, dim) in self.shape(name).unwrap_or_default().into_iter().enumerate() {
+            if let Some(TDim::Sym(symbol)) = dim {
+                let home = Home {
+                    value: name.into(),
+                    axis,
+                    is_input,
+                };
+                self.homes.entry(symbol.to_string()).or_insert(home);
+            }
+        }
+    }
+
+    fn add_node(
+        &mut self,
+        node: &NodeProto,
+        parsed: &mut InferenceModel,
+        outlets: &HashMap<String, OutletId>,
+    ) -> Result<(), RewriteError> {
+        let named = node.output.iter().find(|name| !name.is_empty());
+        let Some(outlet) = named.and_then(|name| outlets.get(name)) else {
+            return Ok(());
+        };
+        self.check_copied_shape(node)?;
+        let inferred = self.infer(parsed, outlet.node);
+        let inputs = self.inputs(node);
+        let values = guarded(|| Ok(evaluate(node, self.opset, &inputs))).unwrap_or_default();
+
+        let constant = self.makes_constant(node);
+        let mut slot = 0;
+        for (index, name) in node
+            .output
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| !name.is_empty())
+        {
+            let fact = inferred.get(slot).cloned().unwrap_or_default();
+            slot += 1;
+            self.add_output(name, fact, values.get(index).cloned().flatten());
+            if constant
+                || self
+                    .value(name)
+                    .is_some_and(|value| value.numbers().is_some())
+            {
+                self.constants.insert(name.clone());
+                self.check_constant(node, name)?;
+            }
+            if let Some(fact) = self.facts.get(name) {
+                let outlet = OutletId::new(outlet.node, slot - 1);
+                parsed
+                    .set_outlet_fact(outlet, fact.clone())
+                    .map_err(|error| RewriteError::invalid(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies tract's rules for a node. The values of its inputs are given to them only if we know them to
+    /// be small, so that no rule computes anything large.
+    fn infer(&self, parsed: &mut InferenceModel, id: usize) -> TVec<InferenceFact> {
+        let rules = || {
+            let node = parsed.node(id);
+            let inputs: TVec<InferenceFact> = node
+                .inputs
+                .iter()
+                .map(|outlet| parsed.outlet_fact(*outlet).cloned())
+                .collect::<Result<_, _>>()?;
+            let outputs: TVec<InferenceFact> = node
+                .outputs
+                .iter()
+                .map(|_| InferenceFact::default())
+                .collect();
+            let op = &mut parsed.node_mut(id).op;
+            let (_, outputs, _) = op.infer_facts(
+                inputs.iter().collect(),
+                outputs.iter().collect(),
+                TVec::new(),
+            )?;
+            Ok(outputs)
+        };
+        guarded(rules).unwrap_or_default()
+    }
+
+    fn inputs(&self, node: &NodeProto) -> Inputs {
+        let known = |name: &String| {
+            let shape = self.shape(name);
+            let value = self.values.get(name).cloned().or_else(|| {
+                let dims: Option<Vec<usize>> = shape
+                    .as_ref()?
+                    .iter()
+                    .map(|dim| usize::try_from(dim.as_ref()?.as_i64()?).ok())
+                    .collect();
+                Value::unknown(
+                    tensors::data_type_of(self.datum_type(name)?)?,
+                    dims.filter(|dims| dims.len() <= 1)?,
+                )
+            });
+            (value, shape)
+        };
+        let (values, shapes) = node.input.iter().map(known).unzip();
+        Inputs { values, shapes }
+    }
+
+    fn add_output(&mut self, name: &str, mut fact: InferenceFact, value: Option<Value>) {
+        let computed = fact.value.concretize();
+        let value = value.or_else(|| computed.as_deref().and_then(imported));
+        fact = fact.without_value();
+        if let Some(value) = value {
+            if fact.shape.is_open() || fact.shape.concretize().is_none() {
+                fact.shape = value.dims().iter().copied().collect::<ShapeFactoid>();
+            }
+            if let Some(tensor) = exported(&value, fact.datum_type.concretize()) {
+                fact.datum_type = tensor.datum_type().into();
+                fact.value = std::sync::Arc::new(tensor).into();
+            }
+            self.values.insert(name.into(), value);
+        }
+        self.facts.insert(name.into(), fact);
+        self.add_homes(name, false);
+    }
+
+    fn makes_constant(&self, node: &NodeProto) -> bool {
+        if is_random(node) || subgraphs(node).next().is_some() {
+            return false;
+        }
+        let inputs = node.input.iter().filter(|name| !name.is_empty());
+        inputs.clone().count() > 0 && inputs.clone().all(|name| self.constants.contains(name))
+            || (node.op_type == "Constant" && is_own_domain(&node.domain))
+    }
+
+    fn check_constant(&self, node: &NodeProto, name: &str) -> Result<(), RewriteError> {
+        match self.size_bytes(name) {
+            Some(size_bytes) if size_bytes > MAX_CONSTANT_BYTES => {
+                Err(too_large(node, &self.describe(name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rules of these operators compute the result.
+    fn check_copied_shape(&self, node: &NodeProto) -> Result<(), RewriteError> {
+        let copies = matches!(node.op_type.as_str(), "EyeLike" | "ConstantLike");
+        match node.input.first() {
+            Some(input)
+                if copies
+                    && self
+                        .size_bytes(input)
+                        .is_some_and(|size| size > MAX_CONSTANT_BYTES / 8) =>
+            {
+                Err(too_large(node, &self.describe(input)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reports whether two calls with the same inputs may give different outputs.
+pub(super) fn is_random(node: &NodeProto) -> bool {
+    node.op_type.starts_with("Random")
+        || matches!(
+            node.op_type.as_str(),
+            "Multinomial" | "Bernoulli" | "Dropout"
+        )
+}
+
+fn too_large(node: &NodeProto, found: &str) -> RewriteError {
+    let (name, operator) = (node_name(node), &node.op_type);
+    let limit = MAX_CONSTANT_BYTES;
+    RewriteError::new(
+        RewriteErrorKind::TooLarge,
+        format!(
+            "node `{name}` ({operator}): expected a constant of at most {limit} bytes, found {found}"
+        ),
+    )
+}
+
+fn parse_error(graph: &GraphProto, opset: i64, cause: String) -> RewriteError {
+    let failing = graph
+        .node
+        .iter()
+        .find(|node| cause.contains(&format!("Building node {} ({})", node.name, node.op_type)));
+    let message = match failing {
+        Some(node) => format!(
+            "node `{}` ({}, opset {opset}): expected attributes that tract knows",
+            node_name(node),
+            node.op_type
+        ),
+        None => "expected a graph that tract can read".into(),
+    };
+    RewriteError::new(RewriteErrorKind::Failed, message).because(cause)
+}
+
+/// Returns the symbols of a graph's inputs.
+fn symbols(graph: &GraphProto) -> impl Iterator<Item = &str> {
+    let types = graph
+        .input
+        .iter()
+        .filter_map(|input| input.r#type.as_ref()?.value.as_ref());
+    let shapes = types.filter_map(|type_proto::Value::TensorType(tensor)| tensor.shape.as_ref());
+    shapes
+        .flat_map(|shape| &shape.dim)
+        .filter_map(|dim| match &dim.value {
+            Some(dimension::Value::DimParam(symbol)) => Some(symbol.as_str()),
+            _ => None,
+        })
+}
+
+/// Makes a model for tract to read the nodes from, without the weights.
+fn light_model(model: &ModelProto, graph: &GraphProto) -> ModelProto {
+    let small = |tensor: &&TensorProto| {
+        tensors::size_bytes(tensor).is_some_and(|size| size <= MAX_READ_BYTES)
+    };
+    let known = initializers(graph);
+    let inputs = graph
+        .input
+        .iter()
+        .filter(|input| !known.contains_key(input.name.as_str()));
+    let large = graph
+        .initializer
+        .iter()
+        .filter(|tensor| !small(tensor))
+        .map(declaration);
+    ModelProto {
+        ir_version: model.ir_version,
+        opset_import: model.opset_import.clone(),
+        graph: Some(GraphProto {
+            node: graph.node.clone(),
+            initializer: graph.initializer.iter().filter(small).cloned().collect(),
+            input: inputs.cloned().map(with_type).chain(large).collect(),
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
+    }
+}
+
+/// An input of a body may lack a type, which tract does not allow.
+fn with_type(mut input: ValueInfoProto) -> ValueInfoProto {
+    let value = input.r#type.take().and_then(|input| input.value);
+    let any = || {
+        type_proto::Value::TensorType(type_proto::Tensor {
+            elem_type: DataType::Float as i32,
+            shape: None,
+        })
+    };
+    input.r#type = Some(TypeProto {
+        value: Some(value.unwrap_or_else(any)),
+        ..TypeProto::default()
+    });
+    input
+}
+
+fn declaration(tensor: &TensorProto) -> ValueInfoProto {
+    let dim = |&size: &i64| Dimension {
+        value: Some(dimension::Value::DimValue(size)),
+        ..Dimension::default()
+    };
+    let shape = TensorShapeProto {
+        dim: tensor.dims.iter().map(dim).collect(),
+    };
+    let tensor_type = type_proto::Tensor {
+        elem_type: tensor.data_type,
+        shape: Some(shape),
+    };
+    ValueInfoProto {
+        name: tensor.name.clone(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor_type)),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}
+
+/// Returns a tensor of tract's as a value, if it is small and of a type that shapes are computed in.
+fn imported(tensor: &Tensor) -> Option<Value> {
+    if tensor.len() > MAX_ELEMENTS {
+        return None;
+    }
+    let data_type = tensors::data_type_of(tensor.datum_type())?;
+    if !matches!(
+        data_type,
+        DataType::Int64 | DataType::Int32 | DataType::Bool
+    ) {
+        return None;
+    }
+    let dims = tensor.cast_to::<TDim>().ok()?;
+    let dims = dims.try_as_plain_ram().ok()?.as_slice::<TDim>().ok()?;
+    let elements = dims
+        .iter()
+        .map(|dim| Some(Number::dim(dim.clone())))
+        .collect();
+    Value::new(data_type, tensor.shape().to_vec(), elements)
+}
+
+/// Returns a value as a tensor of tract's, of integers where the rules say so, else of dims.
+fn exported(value: &Value, datum_type: Option<DatumType>) -> Option<Tensor> {
+    let dims = value.expressions()?;
+    match value.data_type() {
+        DataType::Int64 if datum_type == Some(DatumType::I64) && value.integers().is_some() => {
+            Tensor::from_shape(value.dims(), &value.integers()?).ok()
+        }
+        DataType::Int64 => tensor1(&dims).into_shape(value.dims()).ok(),
+        DataType::Int32 => {
+            let numbers: Option<Vec<i32>> = dims
+                .iter()
+                .map(|dim| i32::try_from(dim.as_i64()?).ok())
+                .collect();
+            Tensor::from_shape(value.dims(), &numbers?).ok()
+        }
+        DataType::Bool => {
+            let bools: Option<Vec<bool>> =
+                dims.iter().map(|dim| Some(dim.as_i64()? != 0)).collect();
+            Tensor::from_shape(value.dims(), &bools?).ok()
+        }
+        _ => None,
+    }
+}

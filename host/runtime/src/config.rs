@@ -1,0 +1,82 @@
+//! What an embedder chooses.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How an [`Engine`](crate::Engine) is set up.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Where compiled components are kept between runs of the process.
+    ///
+    /// The directory must belong to this user, and is made so that nobody else can write to it, as what lies in
+    /// it is executed. `None`: components are compiled anew in each process. This is the default.
+    pub cache_dir: Option<PathBuf>,
+    /// The most bytes that the cache may take; what was not used for longest goes first. Default: 10 GiB.
+    pub max_cache_bytes: u64,
+    /// The most instances alive at one time, over all models. One more is refused. Default: 64.
+    pub max_instances: u32,
+    /// Whether components are compiled quickly, to slower code. For those that run once. Default: `false`.
+    pub quick_compile: bool,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            cache_dir: None,
+            max_cache_bytes: 10 << 30,
+            max_instances: 64,
+            quick_compile: false,
+        }
+    }
+}
+
+/// How a [`Model`](crate::Model) is loaded.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// What its instances may take.
+    pub limits: Limits,
+    /// Which instance answers a call.
+    pub reuse: Reuse,
+}
+
+/// What one instance may take from the host.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Linear memory, with the model's weights. Default: 4 GiB, all that a component can address.
+    pub memory_bytes: u64,
+    /// What a call may return, and a description may hold. Default: 1 GiB.
+    pub output_bytes: usize,
+    /// How long loading may take to ask the component what it is. Default: 10 s.
+    pub describe_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 4 << 30,
+            output_bytes: 1 << 30,
+            describe_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Which instance answers a call to [`Model::predict`](crate::Model::predict).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reuse {
+    /// A fresh one for every call: no state can leak from call to call.
+    Fresh,
+    /// One that has answered fewer calls than this.
+    Times(u32),
+    /// Any that is idle. This is the default: memory that a call has touched stays resident, which makes the
+    /// next one faster.
+    #[default]
+    Unlimited,
+}
+
+/// How one call runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallOptions {
+    /// How long the call may take before it ends with
+    /// [`DeadlineExceeded`](crate::PredictErrorKind::DeadlineExceeded). Default: no limit.
+    pub timeout: Option<Duration>,
+}

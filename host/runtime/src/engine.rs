@@ -1,0 +1,188 @@
+//! What all models of a process share.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::component::Component;
+use wasmtime::{
+    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
+};
+
+use crate::cache::Cache;
+use crate::config::{EngineConfig, LoadOptions};
+use crate::error::{LoadError, LoadErrorKind};
+use crate::limits::MAX_TABLE_ELEMENTS;
+use crate::model::Model;
+use crate::watchdog::{Watch, Watchdog};
+
+/// What all models of a process share: the compiler, the pool of instances, the cache. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    raw: wasmtime::Engine,
+    cache: Option<Cache>,
+    watchdog: Watchdog,
+}
+
+impl Engine {
+    /// Sets up an engine.
+    ///
+    /// # Errors
+    /// If the host cannot run components so, or the cache directory cannot be made or is not safe.
+    pub fn new(config: &EngineConfig) -> Result<Self, LoadError> {
+        let engine_error = |error: wasmtime::Error| {
+            let message = "this host cannot run components as configured";
+            LoadError::because(LoadErrorKind::Engine, message, error.into_boxed_dyn_error())
+        };
+        let raw = wasmtime_config(config)
+            .and_then(|config| wasmtime::Engine::new(&config))
+            .map_err(engine_error)?;
+        let cache = match &config.cache_dir {
+            Some(dir) => Some(Cache::open(dir, config.max_cache_bytes)?),
+            None => None,
+        };
+        let interrupted = raw.clone();
+        let watchdog = Watchdog::start(move || interrupted.increment_epoch()).map_err(|error| {
+            LoadError::because(
+                LoadErrorKind::Engine,
+                "the watchdog thread cannot start",
+                error,
+            )
+        })?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                raw,
+                cache,
+                watchdog,
+            }),
+        })
+    }
+
+    /// Loads the component in a file, from the cache if it has been compiled before.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no component, or one that is not a model.
+    pub fn load(&self, path: &Path, options: LoadOptions) -> Result<Model, LoadError> {
+        let component = match &self.shared.cache {
+            Some(cache) => cache.load_file(self, path)?,
+            None => self.compile(&read(path)?)?,
+        };
+        Model::new(self, &component, options)
+    }
+
+    /// Loads a component, from the cache if it has been compiled before.
+    ///
+    /// # Errors
+    /// If the bytes are no component, or one that is not a model.
+    pub fn load_bytes(&self, bytes: &[u8], options: LoadOptions) -> Result<Model, LoadError> {
+        Model::new(self, &self.component(bytes)?, options)
+    }
+
+    /// Compiles a component that need not be a model, or takes it from the cache.
+    ///
+    /// For those who run components before they are models: the compiler of Tensorlet.
+    ///
+    /// # Errors
+    /// If the bytes are no component.
+    pub fn component(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        match &self.shared.cache {
+            Some(cache) => cache.load_bytes(self, bytes),
+            None => self.compile(bytes),
+        }
+    }
+
+    /// Returns Wasmtime's engine, for those who run components before they are models.
+    pub fn raw(&self) -> &wasmtime::Engine {
+        &self.shared.raw
+    }
+
+    /// Asks for an interruption of running instances at `deadline`.
+    pub(crate) fn watch(&self, deadline: Instant) -> Watch {
+        self.shared.watchdog.watch(deadline)
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        check_is_component(bytes)?;
+        Component::from_binary(self.raw(), bytes).map_err(compile_error)
+    }
+
+    /// Compiles a component to what [`Cache`] keeps.
+    pub(crate) fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+        check_is_component(bytes)?;
+        self.raw()
+            .precompile_component(bytes)
+            .map_err(compile_error)
+    }
+}
+
+/// Reads a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    fs::read(path).map_err(|error| {
+        LoadError::because(
+            LoadErrorKind::Io,
+            format!("cannot read {}", path.display()),
+            error,
+        )
+    })
+}
+
+fn compile_error(error: wasmtime::Error) -> LoadError {
+    let message =
+        "expected a WebAssembly component that this host can compile, found an invalid one";
+    LoadError::because(
+        LoadErrorKind::NotAComponent,
+        message,
+        error.into_boxed_dyn_error(),
+    )
+}
+
+fn check_is_component(bytes: &[u8]) -> Result<(), LoadError> {
+    let found = match bytes {
+        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(()),
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => "a core WebAssembly module",
+        [b'\0', b'a', b's', b'm', ..] => "WebAssembly of an unknown version",
+        [] => "an empty file",
+        _ => "other bytes",
+    };
+    Err(LoadError::new(
+        LoadErrorKind::NotAComponent,
+        format!("expected a WebAssembly component, found {found}"),
+    ))
+}
+
+fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(config.max_instances)
+        .total_core_instances(config.max_instances.saturating_mul(2))
+        .total_memories(config.max_instances)
+        .total_tables(config.max_instances.saturating_mul(2))
+        .max_core_instances_per_component(8)
+        .max_memories_per_component(1)
+        .max_tables_per_component(4)
+        .max_core_instance_size(32 << 20)
+        .max_component_instance_size(1 << 20)
+        .table_elements(MAX_TABLE_ELEMENTS)
+        .max_memory_size(4 << 30);
+
+    let mut wasmtime = Config::new();
+    wasmtime
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_init_cow(true)
+        // Images are mapped, never copied, however sparse.
+        .memory_guaranteed_dense_image_size(u64::MAX)
+        .epoch_interruption(true)
+        // Nothing a model does is asynchronous, and bookkeeping for it costs most of a microsecond a call.
+        .concurrency_support(false)
+        .generate_address_map(false);
+    if config.quick_compile {
+        wasmtime
+            .cranelift_opt_level(OptLevel::None)
+            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    }
+    Ok(wasmtime)
+}

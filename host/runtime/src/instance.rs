@@ -1,0 +1,324 @@
+//! One instance of a model, with a store of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tensorlet_plan::Description;
+use tensorlet_tensor::{Bindings, Dim, NamedTensor, Signature, TensorSpec};
+use wasmtime::component::{ComponentExportIndex, Func, Instance as ComponentInstance};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::config::{CallOptions, Limits};
+use crate::engine::Engine;
+use crate::error::{PredictError, PredictErrorKind};
+use crate::limits::MemoryLimiter;
+use crate::model::ComponentExports;
+use crate::watchdog::now;
+use crate::wit::{DescriptionOut, NamedTensorIn, PredictResult};
+
+/// One instance of a model: its own memory, one call at a time.
+pub struct Instance {
+    engine: Engine,
+    store: Store<StoreState>,
+    component: ComponentInstance,
+    predict: Func,
+    describe: Func,
+    /// Empty until the model has been described.
+    signature: Arc<Signature>,
+    is_broken: bool,
+    calls: u32,
+}
+
+/// What a store holds beside the component.
+pub(crate) struct StoreState {
+    limiter: MemoryLimiter,
+    /// When the call that runs must end.
+    deadline: Option<Instant>,
+}
+
+/// The error with which a call ends that is past its deadline.
+#[derive(Debug, thiserror::Error)]
+#[error("the deadline has passed")]
+struct DeadlinePassed;
+
+impl Instance {
+    pub(crate) fn new(
+        engine: &Engine,
+        exports: &ComponentExports,
+        signature: Arc<Signature>,
+        limits: &Limits,
+    ) -> Result<Self, PredictError> {
+        let state = StoreState {
+            limiter: MemoryLimiter::new(limits.memory_bytes),
+            deadline: None,
+        };
+        let mut store = Store::new(engine.raw(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.output_bytes);
+        store.epoch_deadline_callback(|store| match store.data().deadline {
+            Some(deadline) if deadline <= now() => Err(DeadlinePassed.into()),
+            _ => Ok(UpdateDeadline::Continue(1)),
+        });
+        store.set_epoch_deadline(1);
+
+        let component = match exports.pre.instantiate(&mut store) {
+            Ok(component) => component,
+            Err(error) => return Err(instantiate_error(&store, error)),
+        };
+        let func = |store: &mut Store<StoreState>, index| {
+            component
+                .get_func(store, index)
+                .expect("the export was found in the component's type")
+        };
+        let predict = func(&mut store, &exports.predict);
+        let describe = func(&mut store, &exports.describe);
+        Ok(Self {
+            engine: engine.clone(),
+            store,
+            component,
+            predict,
+            describe,
+            signature,
+            is_broken: false,
+            calls: 0,
+        })
+    }
+
+    /// Computes the outputs, in the signature's order.
+    ///
+    /// # Errors
+    /// If the inputs do not fit the signature, the model cannot be computed for them, a limit or the deadline
+    /// is reached, or the guest traps. After a trap, a limit or a deadline the instance
+    /// [is broken](Instance::is_broken).
+    pub fn predict(
+        &mut self,
+        inputs: &[NamedTensor],
+        options: &CallOptions,
+    ) -> Result<Vec<NamedTensor>, PredictError> {
+        let bindings = self.signature.bind(inputs).map_err(|error| {
+            PredictError::new(PredictErrorKind::InvalidInput, error.to_string())
+        })?;
+        let inputs: Vec<NamedTensorIn<'_>> = inputs.iter().map(NamedTensorIn::new).collect();
+
+        let predict = self.predict;
+        let (result,): (PredictResult,) = self.call(options.timeout, |store| {
+            predict
+                .typed::<(&[NamedTensorIn<'_>],), _>(&*store)?
+                .call(store, (&inputs,))
+        })?;
+        let outputs = result.map_err(|error| {
+            let (is_input, message) = error.into_message();
+            let kind = if is_input {
+                PredictErrorKind::InvalidInput
+            } else {
+                PredictErrorKind::Failed
+            };
+            PredictError::new(kind, message)
+        })?;
+        let outputs: Result<Vec<NamedTensor>, String> =
+            outputs.into_iter().map(|output| output.check()).collect();
+        outputs
+            .and_then(|outputs| check_outputs(&self.signature, &bindings, outputs))
+            .map_err(|reason| PredictError::new(PredictErrorKind::InvalidOutput, reason))
+    }
+
+    /// Reports whether a call ended in the middle, so that no other can follow.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// Returns how many calls the instance has answered.
+    pub fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// Asks the component what it is.
+    pub(crate) fn describe(&mut self, timeout: Duration) -> Result<Description, PredictError> {
+        let describe = self.describe;
+        let (description,): (DescriptionOut,) = self.call(Some(timeout), |store| {
+            describe.typed::<(), _>(&*store)?.call(store, ())
+        })?;
+        description
+            .check()
+            .map_err(|reason| PredictError::new(PredictErrorKind::InvalidOutput, reason))
+    }
+
+    /// Gives the instance of an empty predictor its plan.
+    pub(crate) fn prepare(
+        &mut self,
+        prepare: &ComponentExportIndex,
+        plan: &[u8],
+    ) -> Result<(), PredictError> {
+        let component = self.component;
+        let result: (Result<Vec<u8>, String>,) = self.call(None, |store| {
+            let prepare =
+                component.get_typed_func::<(&[u8], Option<&[u8]>), _>(&mut *store, prepare)?;
+            prepare.call(store, (plan, None))
+        })?;
+        result
+            .0
+            .map(drop)
+            .map_err(|reason| PredictError::new(PredictErrorKind::Failed, reason))
+    }
+
+    pub(crate) fn set_signature(&mut self, signature: Arc<Signature>) {
+        self.signature = signature;
+    }
+
+    fn call<R>(
+        &mut self,
+        timeout: Option<Duration>,
+        work: impl FnOnce(&mut Store<StoreState>) -> wasmtime::Result<R>,
+    ) -> Result<R, PredictError> {
+        if self.is_broken {
+            return Err(PredictError::new(
+                PredictErrorKind::Trapped,
+                "an earlier call broke this instance",
+            ));
+        }
+        let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
+        self.store.data_mut().deadline = deadline;
+        // Before the watchdog knows the deadline, so that the epoch it raises is later than this one.
+        self.store.set_epoch_deadline(1);
+        let watch = deadline.map(|deadline| self.engine.watch(deadline));
+        let result = work(&mut self.store);
+        drop(watch);
+
+        self.calls = self.calls.saturating_add(1);
+        result.map_err(|error| {
+            self.is_broken = true;
+            self.call_error(timeout, error)
+        })
+    }
+
+    fn call_error(&self, timeout: Option<Duration>, error: wasmtime::Error) -> PredictError {
+        if error.is::<DeadlinePassed>() {
+            let timeout = timeout.unwrap_or_default();
+            let message =
+                format!("expected the call to take at most {timeout:?}, found it still running");
+            return PredictError::new(PredictErrorKind::DeadlineExceeded, message);
+        }
+        let limiter = &self.store.data().limiter;
+        if let Some(refused_bytes) = limiter.refused_bytes() {
+            return memory_error(limiter.limit_bytes(), refused_bytes);
+        }
+        PredictError::because(
+            PredictErrorKind::Trapped,
+            "the model trapped",
+            error.into_boxed_dyn_error(),
+        )
+    }
+}
+
+fn instantiate_error(store: &Store<StoreState>, error: wasmtime::Error) -> PredictError {
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        let message = "as many instances are alive as the engine may have";
+        return PredictError::because(
+            PredictErrorKind::TooManyInstances,
+            message,
+            error.into_boxed_dyn_error(),
+        );
+    }
+    let limiter = &store.data().limiter;
+    if let Some(refused_bytes) = limiter.refused_bytes() {
+        return memory_error(limiter.limit_bytes(), refused_bytes);
+    }
+    let message = "the component could not be instantiated";
+    PredictError::because(
+        PredictErrorKind::Host,
+        message,
+        error.into_boxed_dyn_error(),
+    )
+}
+
+fn memory_error(limit_bytes: u64, refused_bytes: u64) -> PredictError {
+    let message = format!(
+        "expected the model to take at most {limit_bytes} bytes of memory, found it asking for {refused_bytes}"
+    );
+    PredictError::new(PredictErrorKind::MemoryLimit, message)
+}
+
+/// Checks the outputs that a guest claims to have computed against what it promised.
+fn check_outputs(
+    signature: &Signature,
+    bindings: &Bindings,
+    outputs: Vec<NamedTensor>,
+) -> Result<Vec<NamedTensor>, String> {
+    let fits = |spec: &TensorSpec, (name, tensor): &NamedTensor| {
+        let dim_fits = |(dim, &size): (&Dim, &u32)| match dim {
+            Dim::Fixed(fixed) => *fixed == size,
+            // A symbol that no input has is an expression, or known to the model alone.
+            Dim::Symbol(symbol) => bindings.get(symbol).is_none_or(|&bound| bound == size),
+        };
+        *name == spec.name
+            && tensor.datum_type() == spec.datum_type
+            && tensor.dims().len() == spec.dims.len()
+            && spec.dims.iter().zip(tensor.dims()).all(dim_fits)
+    };
+    if outputs.len() != signature.outputs.len() {
+        return Err(format!(
+            "expected {} outputs, found {}",
+            signature.outputs.len(),
+            outputs.len()
+        ));
+    }
+    match signature
+        .outputs
+        .iter()
+        .zip(&outputs)
+        .find(|(spec, output)| !fits(spec, output))
+    {
+        Some((spec, (name, tensor))) => Err(format!(
+            "expected output {spec}, found {name}: {}",
+            tensor.type_text()
+        )),
+        None => Ok(outputs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tensorlet_tensor::{DatumType, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn outputs_are_held_to_the_signature() {
+        let specs = vec!["y:f32[N,2]".parse().unwrap(), "z:i64[k]".parse().unwrap()];
+        let signature = Signature::new(vec!["x:f32[N]".parse().unwrap()], specs);
+        let bindings = Bindings::from([("N".into(), 3)]);
+        let zeros = |name: &str, datum_type, dims: &[u32]| {
+            (
+                name.to_owned(),
+                Tensor::zeros(datum_type, dims.to_vec()).unwrap(),
+            )
+        };
+        let check = |outputs| check_outputs(&signature, &bindings, outputs).map(drop);
+        let (y, z) = (
+            zeros("y", DatumType::F32, &[3, 2]),
+            zeros("z", DatumType::I64, &[9]),
+        );
+
+        assert_eq!(
+            check(vec![y.clone(), z.clone()]),
+            Ok(()),
+            "`k` may be any size"
+        );
+        assert_eq!(
+            check(vec![y.clone()]),
+            Err("expected 2 outputs, found 1".into())
+        );
+        for wrong in [
+            zeros("y", DatumType::F32, &[4, 2]),
+            zeros("y", DatumType::F64, &[3, 2]),
+            zeros("y", DatumType::F32, &[3, 2, 1]),
+            zeros("x", DatumType::F32, &[3, 2]),
+        ] {
+            let error = check(vec![wrong, z.clone()]).unwrap_err();
+            assert!(
+                error.starts_with("expected output y: f32[N, 2], found "),
+                "{error}"
+            );
+        }
+    }
+}
