@@ -1,0 +1,29 @@
+//! `cargo xtask test`: every test.
+//!
+//! Tests run optimised: they compile and run models, and so share one build of the dependencies with the CLI.
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::guest;
+use crate::setup::{self, Piece};
+
+/// What the tests need.
+pub(crate) const PIECES: &[Piece] = &[Piece::Cc, Piece::GuestTarget, Piece::OnnxTests];
+
+/// Sets up, builds the guest component and runs the tests of all crates.
+///
+/// The predictor has none of its own: it is tested as the component that it becomes.
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    setup::run(sh, PIECES)?;
+    guest::build(sh)?;
+    let options = [
+        "--release",
+        "--workspace",
+        "--exclude",
+        "tensorlet-predictor",
+        "--no-fail-fast",
+    ];
+    cmd!(sh, "cargo test {options...}").run()?;
+    Ok(())
+}
