@@ -100,10 +100,11 @@ pub enum SubgraphFormat {
 impl Plan<'_> {
     /// Returns the operators of all steps and how often each occurs.
     pub fn operators(&self) -> BTreeMap<String, u32> {
-        let mut operators = BTreeMap::new();
+        let mut operators = BTreeMap::<String, u32>::new();
         for Step::Tract(step) in &self.steps {
             for (operator, count) in &step.operators {
-                *operators.entry(operator.clone()).or_default() += count;
+                let sum: &mut u32 = operators.entry(operator.clone()).or_default();
+                *sum = sum.saturating_add(*count);
             }
         }
         operators

@@ -57,10 +57,10 @@ pub(crate) struct BuildArgs {
     /// Write the component to FILE [default: NAME.wasm in the current directory]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Fix or name the dims of an input, such as images:f32[N,3,224,224]; takes the place of model.toml's
+    /// Fix or name the dims of an input, such as `images:f32[N,3,224,224]`; takes the place of model.toml's
     #[arg(long = "input", value_name = "NAME:TYPE[DIMS]")]
     pub(crate) inputs: Vec<TensorSpec>,
-    /// Make an input a constant, such as sr=16000 or scales=[1.0,2.0]; takes the place of model.toml's
+    /// Make an input a constant, such as `sr=16000` or `scales=[1.0,2.0]`; takes the place of model.toml's
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_bind)]
     pub(crate) bind: Vec<(String, Literal)>,
     /// Name of the model: letters, digits, `.`, `_`, `-` [default: model.toml's, else that of the file or its folder]
@@ -99,7 +99,7 @@ pub(crate) struct PredictArgs {
     /// Read an input from a .npy, .npz or .json file
     ///
     /// Of an .npz, the array of that name, or its only one. JSON is nested lists of numbers or bools, or
-    /// {"dims": [2, 3], "data": [1, 2, 3, 4, 5, 6]}, and takes the input's datum type; the others must have it.
+    /// `{"dims": [2, 3], "data": [1, 2, 3, 4, 5, 6]}`, and takes the input's datum type; the others must have it.
     #[arg(long = "input", value_name = "NAME=FILE", value_parser = parse_input, conflicts_with = "files")]
     pub(crate) inputs: Vec<(String, PathBuf)>,
     /// Write each output to DIR/NAME.npy, with `_` in place of what does not fit a file name
@@ -129,7 +129,7 @@ pub(crate) struct BenchArgs {
     /// Rows: the size of the batch axis, or of axis 0 if the model has no batch axis [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch: Option<u32>,
-    /// Dims of an input, such as images:f32[1,3,48,192]
+    /// Dims of an input, such as `images:f32[1,3,48,192]`
     #[arg(long = "input", value_name = "NAME:TYPE[DIMS]")]
     pub(crate) inputs: Vec<TensorSpec>,
     /// Calls to measure after the first [default: as many as fit in 2 seconds, from 10 to 10000]

@@ -14,8 +14,9 @@ use tensorlet_tensor::NamedTensor;
 use self::figures::Figures;
 use crate::args::BenchArgs;
 use crate::clock::{now, timed};
+use crate::json;
 use crate::progress::Progress;
-use crate::settings::Settings;
+use crate::settings::{Purpose, Settings};
 use crate::units::ms;
 
 /// How many instances are made; the median counts.
@@ -34,7 +35,7 @@ const STAGES: u64 = 5;
 pub(crate) fn run(args: &BenchArgs, settings: &Settings) -> Result<()> {
     let progress = Progress::new(STAGES);
     let load = || -> Result<(Model, Duration), LoadError> {
-        let engine = settings.engine(false)?;
+        let engine = settings.engine(Purpose::Predict)?;
         let (model, time) = timed(|| engine.load(&args.component, LoadOptions::default()));
         Ok((model?, time))
     };
@@ -59,17 +60,11 @@ pub(crate) fn run(args: &BenchArgs, settings: &Settings) -> Result<()> {
     drop(progress);
 
     let figures = Figures::new([load_time, instantiate_time, first_time].map(ms), calls)?;
-    let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer(&mut out, &figures)?;
-        writeln!(out)?;
-    } else {
-        write!(
-            out,
-            "{}",
-            figures.table(&specs, settings.cache_dir.is_some())
-        )?;
+        return Ok(json::print(&figures)?);
     }
+    let table = figures.table(&specs, settings.cache_dir.is_some());
+    write!(std::io::stdout().lock(), "{table}")?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `tensorlet build`: an ONNX model becomes a component.
 
+mod names;
 mod predictor;
 mod source;
 mod summary;
@@ -15,9 +16,10 @@ use self::summary::Summary;
 use crate::args::BuildArgs;
 use crate::clock::{now, timed};
 use crate::exit::Failure;
+use crate::inspect::anatomy::Anatomy;
 use crate::output_file;
 use crate::progress::Progress;
-use crate::settings::Settings;
+use crate::settings::{Purpose, Settings};
 
 /// The compiler's stages, writing the file, and compiling it for this machine.
 const STAGES: u64 = 8;
@@ -28,8 +30,8 @@ pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
     let predictor = predictor::bytes()?;
     let source = Source::resolve(args)?;
     let output = output(args, &source)?;
-    let preparing = settings.engine(true)?;
-    let engine = settings.engine(false)?;
+    let preparing = settings.engine(Purpose::Prepare)?;
+    let engine = settings.engine(Purpose::Predict)?;
 
     let progress = Progress::new(STAGES);
     let built = tensorlet_compile::build(
@@ -41,6 +43,10 @@ pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
             progress.stage(stage_name(stage));
         },
     )?;
+    let plan = Anatomy::read(&built.component)?.plan()?;
+    if let Some(toml) = &source.toml {
+        names::check(toml, &plan.description.signature)?;
+    }
     progress.stage("writing the component");
     output_file::write(&output, &built.component)?;
     let build_time = start.elapsed();
@@ -57,6 +63,7 @@ pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
     drop(progress);
     Summary {
         built: &built,
+        description: &plan.description,
         output: &output,
         build_time,
         compile_time,
@@ -93,7 +100,7 @@ fn stage_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Read => "reading the model",
         Stage::Analyse => "analysing the graph",
-        Stage::CompilePredictor => "compiling the predictor, the first time only",
+        Stage::CompilePredictor => "loading the predictor; the first time, it is compiled",
         Stage::Prepare => "loading and optimising the model",
         Stage::Place => "placing it in memory",
         Stage::Snapshot => "keeping the memory",

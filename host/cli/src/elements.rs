@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_datum_type_keeps_its_digits() {
-        check(&[0.1f32, -0.0, 1e30, f32::NAN], "[0.1,-0.0,1e30,\"NaN\"]");
+        check(&[0.1f32, -0.0, 1e30, f32::NAN], "[0.1,-0.0,1e+30,\"NaN\"]");
         check(
             &[0.1f64, f64::INFINITY, f64::NEG_INFINITY],
             "[0.1,\"inf\",\"-inf\"]",

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use self::anatomy::Anatomy;
 use self::report::Report;
 use crate::args::InspectArgs;
+use crate::json;
 use crate::table::printable;
 
 /// Prints what the component is, as tables, JSON, or the text of its plan.
@@ -20,19 +21,16 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let anatomy = Anatomy::read(&bytes).with_context(|| shown.to_string())?;
     let plan = anatomy.plan().with_context(|| shown.to_string())?;
 
+    if args.json {
+        return Ok(json::print(&Report::new(&plan, &anatomy))?);
+    }
     let mut out = std::io::stdout().lock();
     if args.plan {
         for line in plan.to_string().lines() {
             writeln!(out, "{}", printable(line))?;
         }
-        return Ok(());
+    } else {
+        Report::new(&plan, &anatomy).print(&mut out)?;
     }
-    let report = Report::new(&plan, &anatomy);
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-        return Ok(());
-    }
-    report.print(&mut out)?;
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! `tensorlet`: compiles ONNX models into WASI components, and inspects, runs and measures them.
 //!
 //! - [`args`] says what can be typed; [`settings`] what that and the environment mean for every command.
-//! - [`build`], [`inspect`], [`predict`] and [`bench`] are the subcommands, each with what it alone needs below it.
+//! - [`build`], [`inspect`], [`predict`] and [`mod@bench`] are the subcommands, each with what it alone needs below it.
 //! - [`exit`] picks the exit status of an error; this file alone prints errors.
 //! - [`tensor_file`] reads and writes `.npy`, `.npz` and JSON; [`elements`] shows what is in a tensor.
-//! - [`output_file`], [`progress`], [`table`], [`units`] and [`clock`] are how the program meets people and the host.
+//! - [`json`], [`output_file`], [`progress`], [`table`], [`units`] and [`clock`] are how the program meets people and the host.
 //!
 //! What was asked for goes to standard output, and nothing else does: progress, notes and errors go to standard
 //! error.
@@ -18,6 +18,7 @@ mod clock;
 mod elements;
 mod exit;
 mod inspect;
+mod json;
 mod output_file;
 mod predict;
 mod progress;

@@ -4,14 +4,12 @@ mod files;
 mod outputs;
 mod tensors;
 
-use std::io::Write;
-
 use anyhow::{Context, Result};
 use tensorlet_runtime::{CallOptions, Limits, LoadOptions, Model};
 
 use crate::args::PredictArgs;
 use crate::progress::Progress;
-use crate::settings::Settings;
+use crate::settings::{Purpose, Settings};
 
 /// The metadata that holds the model.toml of a component, as `tensorlet build` found it.
 pub(crate) const MODEL_TOML_KEY: &str = "model.toml";
@@ -37,7 +35,11 @@ pub(crate) fn run(args: &PredictArgs, settings: &Settings) -> Result<()> {
 }
 
 fn load(args: &PredictArgs, settings: &Settings, limits: Limits) -> Result<Model> {
-    let engine = settings.engine(false)?;
+    let purpose = match args.timeout {
+        Some(_) => Purpose::PredictInTime,
+        None => Purpose::Predict,
+    };
+    let engine = settings.engine(purpose)?;
     let progress = Progress::new(1);
     progress.stage("loading the component; the first time, it is compiled for this machine");
     engine
@@ -49,12 +51,4 @@ fn load(args: &PredictArgs, settings: &Settings, limits: Limits) -> Result<Model
             },
         )
         .with_context(|| args.component.display().to_string())
-}
-
-/// Prints a value as JSON, on one line.
-fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    writeln!(out)?;
-    Ok(())
 }

@@ -15,6 +15,17 @@ pub(crate) struct Settings {
     pub(crate) cache_dir: Option<PathBuf>,
 }
 
+/// What an engine is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// Preparing a model, once.
+    Prepare,
+    /// Predicting, as fast as can be.
+    Predict,
+    /// Predicting with a timeout.
+    PredictInTime,
+}
+
 impl Settings {
     /// Reads the environment where the command line is silent.
     ///
@@ -26,11 +37,12 @@ impl Settings {
         })
     }
 
-    /// Sets up an engine. With `quick_compile`, for components that run once.
-    pub(crate) fn engine(&self, quick_compile: bool) -> Result<Engine, LoadError> {
+    /// Sets up an engine for a purpose.
+    pub(crate) fn engine(&self, purpose: Purpose) -> Result<Engine, LoadError> {
         Engine::new(&EngineConfig {
             cache_dir: self.cache_dir.clone(),
-            quick_compile,
+            interruptible: purpose == Purpose::PredictInTime,
+            quick_compile: purpose == Purpose::Prepare,
             ..EngineConfig::default()
         })
     }

@@ -161,11 +161,12 @@ fn declared(input: &ValueInfoProto) -> Result<Vec<Dim>, CompileError> {
     let dim = |(axis, dim): (usize, &Dimension)| match &dim.value {
         Some(dimension::Value::DimValue(value)) if *value >= 0 => {
             u32::try_from(*value).map(Dim::Fixed).map_err(|_| {
-                invalid(format!(
+                let message = format!(
                     "input `{}`: expected dims up to {}, found {value}",
                     input.name,
                     u32::MAX
-                ))
+                );
+                CompileError::new(CompileErrorKind::TooLarge, message)
             })
         }
         Some(dimension::Value::DimParam(symbol)) if is_symbol(symbol) => {

@@ -118,26 +118,52 @@ impl FromStr for Literal {
     type Err = InvalidLiteral;
 
     fn from_str(text: &str) -> Result<Self, InvalidLiteral> {
-        let invalid = |_| InvalidLiteral { found: text.into() };
-        let value: serde_json::Value = serde_json::from_str(text).map_err(invalid)?;
-        from_json(&value).ok_or_else(|| InvalidLiteral { found: text.into() })
+        match parse(text, 0) {
+            Some((literal, rest)) if rest.trim().is_empty() => Ok(literal),
+            _ => Err(InvalidLiteral { found: text.into() }),
+        }
     }
 }
 
-fn from_json(value: &serde_json::Value) -> Option<Literal> {
-    match value {
-        serde_json::Value::Bool(bool) => Some(Literal::Bool(*bool)),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(int) => Some(Literal::Int(int)),
-            None => number.as_f64().map(Literal::Float),
-        },
-        serde_json::Value::Array(items) => items
-            .iter()
-            .map(from_json)
-            .collect::<Option<_>>()
-            .map(Literal::List),
-        _ => None,
+/// The deepest nesting of lists: a tensor has no more axes.
+const MAX_DEPTH: usize = tensorlet_tensor::MAX_RANK;
+
+/// Parses one literal at the beginning of `text`; returns it and what follows.
+fn parse(text: &str, depth: usize) -> Option<(Literal, &str)> {
+    let text = text.trim_start();
+    let Some(mut rest) = text.strip_prefix('[') else {
+        return parse_scalar(text);
+    };
+    let mut items = vec![];
+    if let Some(rest) = rest.trim_start().strip_prefix(']') {
+        return Some((Literal::List(items), rest));
     }
+    while depth < MAX_DEPTH {
+        let (item, after) = parse(rest, depth + 1)?;
+        items.push(item);
+        let after = after.trim_start();
+        if let Some(after) = after.strip_prefix(']') {
+            return Some((Literal::List(items), after));
+        }
+        rest = after.strip_prefix(',')?;
+    }
+    None
+}
+
+fn parse_scalar(text: &str) -> Option<(Literal, &str)> {
+    let end = text
+        .find(|c: char| ",[]".contains(c) || c.is_whitespace())
+        .unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    let literal = match word {
+        "true" => Literal::Bool(true),
+        "false" => Literal::Bool(false),
+        _ => match word.parse() {
+            Ok(int) => Literal::Int(int),
+            Err(_) => Literal::Float(word.parse().ok().filter(|float: &f64| float.is_finite())?),
+        },
+    };
+    Some((literal, rest))
 }
 
 #[cfg(test)]

@@ -94,6 +94,7 @@ fn prepare(model: &mut ModelProto) -> Result<(), RewriteError> {
     graph::sort_all(graph)?;
     graph::prune(graph);
     quirks::write_fill_values(graph);
+    quirks::copy_captured_outputs(graph);
     Ok(())
 }
 

@@ -235,7 +235,7 @@ mod tests {
             |(index, (operator, inputs, attributes)): (usize, &(&str, &[&str], &[(&str, i64)]))| {
                 let attribute = |(name, value): &(&str, i64)| AttributeProto {
                     name: (*name).into(),
-                    r#type: Some(attribute_proto::AttributeType::Int as i32),
+                    r#type: attribute_proto::AttributeType::Int as i32,
                     i: *value,
                     ..AttributeProto::default()
                 };

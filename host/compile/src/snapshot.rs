@@ -80,6 +80,9 @@ pub(crate) fn snapshot(
         .map_err(|reason| CompileError::new(CompileErrorKind::Predictor, reason))
 }
 
+/// What `prepare` takes: the plan, and which allocations survive.
+type PrepareParams<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// An instance in which `prepare` has run.
 struct Prepared {
     store: Store<Limiter>,
@@ -101,7 +104,7 @@ impl Prepared {
         let instance = Linker::new(engine.raw())
             .instantiate(&mut store, component)
             .map_err(predictor_error)?;
-        let prepare: TypedFunc<(&[u8], Option<&[u8]>), (Result<Vec<u8>, String>,)> = instance
+        let prepare: TypedFunc<PrepareParams<'_>, (Result<Vec<u8>, String>,)> = instance
             .get_typed_func(&mut store, PREPARE)
             .map_err(predictor_error)?;
 

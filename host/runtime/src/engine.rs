@@ -26,7 +26,8 @@ pub struct Engine {
 struct Shared {
     raw: wasmtime::Engine,
     cache: Option<Cache>,
-    watchdog: Watchdog,
+    /// `None` if calls cannot be interrupted.
+    watchdog: Option<Watchdog>,
 }
 
 impl Engine {
@@ -47,13 +48,14 @@ impl Engine {
             None => None,
         };
         let interrupted = raw.clone();
-        let watchdog = Watchdog::start(move || interrupted.increment_epoch()).map_err(|error| {
-            LoadError::because(
-                LoadErrorKind::Engine,
-                "the watchdog thread cannot start",
-                error,
-            )
-        })?;
+        let watchdog = config
+            .interruptible
+            .then(|| Watchdog::start(move || interrupted.increment_epoch()))
+            .transpose()
+            .map_err(|error| {
+                let message = "the watchdog thread cannot start";
+                LoadError::because(LoadErrorKind::Engine, message, error)
+            })?;
         Ok(Self {
             shared: Arc::new(Shared {
                 raw,
@@ -101,9 +103,15 @@ impl Engine {
         &self.shared.raw
     }
 
-    /// Asks for an interruption of running instances at `deadline`.
-    pub(crate) fn watch(&self, deadline: Instant) -> Watch {
-        self.shared.watchdog.watch(deadline)
+    /// Reports whether calls can be interrupted.
+    pub(crate) fn is_interruptible(&self) -> bool {
+        self.shared.watchdog.is_some()
+    }
+
+    /// Asks for an interruption of running instances at `deadline`, if they can be interrupted.
+    pub(crate) fn watch(&self, deadline: Instant) -> Option<Watch> {
+        let watchdog = self.shared.watchdog.as_ref();
+        watchdog.map(|watchdog| watchdog.watch(deadline))
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
@@ -175,7 +183,7 @@ fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
         .memory_init_cow(true)
         // Images are mapped, never copied, however sparse.
         .memory_guaranteed_dense_image_size(u64::MAX)
-        .epoch_interruption(true)
+        .epoch_interruption(config.interruptible)
         // Nothing a model does is asynchronous, and bookkeeping for it costs most of a microsecond a call.
         .concurrency_support(false)
         .generate_address_map(false);

@@ -95,6 +95,11 @@ impl Instance {
         inputs: &[NamedTensor],
         options: &CallOptions,
     ) -> Result<Vec<NamedTensor>, PredictError> {
+        if options.timeout.is_some() && !self.engine.is_interruptible() {
+            let message =
+                "expected an engine whose calls can be interrupted, as the call has a timeout";
+            return Err(PredictError::new(PredictErrorKind::Host, message));
+        }
         let bindings = self.signature.bind(inputs).map_err(|error| {
             PredictError::new(PredictErrorKind::InvalidInput, error.to_string())
         })?;
@@ -180,7 +185,7 @@ impl Instance {
         self.store.data_mut().deadline = deadline;
         // Before the watchdog knows the deadline, so that the epoch it raises is later than this one.
         self.store.set_epoch_deadline(1);
-        let watch = deadline.map(|deadline| self.engine.watch(deadline));
+        let watch = deadline.and_then(|deadline| self.engine.watch(deadline));
         let result = work(&mut self.store);
         drop(watch);
 

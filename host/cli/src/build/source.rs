@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use tensorlet_answer::{Constant, InvalidConstant, ModelToml};
 use tensorlet_compile::{BuildOptions, Literal};
-use tensorlet_tensor::{DatumType, TensorSpec};
+use tensorlet_tensor::DatumType;
 
 use crate::args::BuildArgs;
 use crate::exit::Failure;
@@ -28,6 +28,8 @@ pub(super) struct Source {
     pub(super) onnx: PathBuf,
     /// What else the compiler is told.
     pub(super) options: BuildOptions,
+    /// What the folder says of the model.
+    pub(super) toml: Option<ModelToml>,
 }
 
 impl Source {
@@ -75,6 +77,7 @@ impl Source {
         Self {
             onnx: onnx.to_owned(),
             options,
+            toml: None,
         }
     }
 
@@ -103,28 +106,29 @@ impl Source {
 
         let mut metadata = BTreeMap::from([
             (MODEL_TOML_KEY.to_owned(), text),
-            ("source".to_owned(), toml.source),
-            ("licence".to_owned(), toml.licence),
+            ("source".to_owned(), toml.source.clone()),
+            ("licence".to_owned(), toml.licence.clone()),
         ]);
-        metadata.extend(
-            toml.description
-                .map(|description| ("description".to_owned(), description)),
-        );
+        let description = toml.description.iter();
+        metadata
+            .extend(description.map(|description| ("description".to_owned(), description.clone())));
         metadata.extend(labels.map(|labels| (LABELS_KEY.to_owned(), labels)));
-        let bind: Result<BTreeMap<String, Literal>> = toml
-            .bind
-            .into_iter()
-            .map(|(name, constant)| Ok((name, literal(&constant)?)))
+        let bound = toml.bind.iter();
+        let bind: Result<_, InvalidConstant> = bound
+            .map(|(name, constant)| Ok((name.clone(), literal(constant)?)))
             .collect();
-        let inputs: Vec<TensorSpec> = toml.inputs;
         let options = BuildOptions {
-            name: toml.name,
-            version: toml.version,
-            inputs,
+            name: toml.name.clone(),
+            version: toml.version.clone(),
+            inputs: toml.inputs.clone(),
             bind: bind?,
             metadata,
         };
-        Ok(Self { onnx, options })
+        Ok(Self {
+            onnx,
+            options,
+            toml: Some(toml),
+        })
     }
 }
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tensorlet_compile::Built;
+use tensorlet_plan::Description;
 
-use crate::inspect::anatomy::Anatomy;
 use crate::table::printable;
 use crate::units::size;
 
 /// What a build tells in the end.
 pub(super) struct Summary<'a> {
     pub(super) built: &'a Built,
+    pub(super) description: &'a Description,
     pub(super) output: &'a Path,
     pub(super) build_time: Duration,
     /// How long the component took to compile for this machine, if it was.
@@ -23,8 +24,7 @@ pub(super) struct Summary<'a> {
 impl Summary<'_> {
     /// Prints it.
     pub(super) fn print(&self) -> Result<()> {
-        let anatomy = Anatomy::read(&self.built.component)?;
-        let description = anatomy.plan()?.description;
+        let description = self.description;
         let mut out = std::io::stdout().lock();
         let (name, version) = (
             printable(&description.name),

@@ -10,10 +10,11 @@ use serde::Serialize;
 use tensorlet_answer::{Answer, Answerer, ModelToml};
 use tensorlet_runtime::{CallOptions, Model};
 
-use super::{LABELS_KEY, MODEL_TOML_KEY, print_json};
+use super::{LABELS_KEY, MODEL_TOML_KEY};
 use crate::args::PredictArgs;
 use crate::clock::timed;
 use crate::exit::Failure;
+use crate::json;
 use crate::table::Table;
 use crate::units::{ms, ms_text};
 
@@ -44,7 +45,7 @@ pub(super) fn run(args: &PredictArgs, model: &Model, options: &CallOptions) -> R
     match (&failed, args.json) {
         // A list that ends early would pass for a whole one.
         (Some(_), true) => {}
-        (None, true) => print_json(&answers)?,
+        (None, true) => json::print(&answers)?,
         (_, false) if answers.is_empty() => {}
         (_, false) => write!(std::io::stdout().lock(), "{}", table(&answers))?,
     }

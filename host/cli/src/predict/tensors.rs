@@ -8,10 +8,10 @@ use tensorlet_runtime::{CallOptions, Model};
 use tensorlet_tensor::{InvalidInput, NamedTensor, Signature};
 
 use super::outputs::Outputs;
-use super::print_json;
 use crate::args::PredictArgs;
 use crate::clock::timed;
 use crate::exit::Failure;
+use crate::json;
 use crate::output_file;
 use crate::tensor_file;
 use crate::units::{ms, ms_text};
@@ -29,7 +29,7 @@ pub(super) fn run(args: &PredictArgs, model: &Model, options: &CallOptions) -> R
     let latency_ms = ms(latency);
     let outputs = Outputs::new(&outputs, files.as_deref(), latency_ms);
     if args.json {
-        return print_json(&outputs);
+        return Ok(json::print(&outputs)?);
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}\nlatency {}", outputs.table(), ms_text(latency_ms))?;

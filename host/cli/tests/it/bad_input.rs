@@ -49,7 +49,25 @@ fn tensors_that_do_not_fit_the_signature() {
         file("zip.npz", b"no zip"),
         file("table.csv", b"1,2,3,4"),
     ];
-    expect![[r#""#]].assert_eq(&messages.join("\n"));
+    expect![[r#"
+        error: input `a`: expected f32[N, 4], found nothing; give it with --input 'a=FILE', or give a FILE
+        error: input `b`: expected f32[N, 4], found nothing
+        error: input `c`: expected one of `a`, `b`, found an input that the model does not have
+        error: input `a`: expected it once, found it more than once
+        error: input `a`: expected f32[N, 4], found f64[1, 4]
+        error: input `a`: expected f32[N, 4], found f32[4]
+        error: input `a`: expected f32[N, 4], found f32[1, 5]
+        error: input `b`: expected f32[N, 4] with N = 2, as before it, found f32[1, 4]
+        error: input `a`: expected f32[N, 4] with N of at least 1, found f32[0, 4]
+        error: input `a`: DIR/huge.npy: expected elements of at most 4294967296 bytes, found f32[4294967295, 4]
+        error: input `a`: DIR/short.npy: expected 16 bytes for f32[1, 4], found 15
+        error: input `a`: DIR/long.npy: expected 16 bytes for f32[1, 4], found more
+        error: input `a`: DIR/ragged.json: expected a list of 2, as before it, found one of 1
+        error: input `a`: DIR/words.json: expected values of f32, found "one"
+        error: input `a`: DIR/dims.json: expected 16 bytes for f32[1, 4], found 12
+        error: input `a`: DIR/broken.json: expected JSON, found other text: EOF while parsing a list at line 1 column 6
+        error: input `a`: DIR/zip.npz: expected a .npz of numpy, found no zip that can be read: invalid Zip archive: Could not find EOCD
+        error: input `a`: DIR/table.csv: expected a .npy, .npz or .json file, found another extension"#]].assert_eq(&messages.join("\n"));
 
     let nowhere = run(["predict", model.to_str().unwrap(), "--input=a=nowhere.npy"]).error(1);
     assert!(
@@ -77,7 +95,10 @@ fn files_that_a_model_does_not_take() {
             .error(4)
             .replace(shown, "DIR"),
     ];
-    expect![[r#""#]].assert_eq(&messages.join("\n"));
+    expect![[r#"
+        error: add.wasm: expected a model that takes files, built of a folder with a model.toml, found one that takes tensors; give them with --input NAME=FILE
+        error: models/samples/coffee.png: file: expected a WAV file, PCM or 32-bit float, found another format, or a damaged one: Ill-formed WAVE file: no RIFF tag found
+        error: DIR/empty.wav: file: expected a WAV file, PCM or 32-bit float, found a damaged or cut one: Failed to read enough bytes."#]].assert_eq(&messages.join("\n"));
     let nowhere = run([&"predict".into(), &vad, &"nowhere.wav".into()]).error(1);
     assert!(
         nowhere.starts_with("error: nowhere.wav: cannot read the file: "),

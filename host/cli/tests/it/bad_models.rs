@@ -34,7 +34,10 @@ fn all_refused(models: &[&str]) -> String {
 
 #[test]
 fn what_is_no_model() {
-    expect![[r#""#]].assert_eq(&all_refused(&[
+    expect![[r#"
+        error: tests/fixtures/empty.onnx: expected an ONNX model, found an empty file
+        error: tests/fixtures/not-onnx.onnx: expected an ONNX model, found other or truncated bytes (failed to decode Protobuf message: unexpected end group tag)
+        error: tests/fixtures/truncated.onnx: expected an ONNX model, found other or truncated bytes (failed to decode Protobuf message: ModelProto.graph: buffer underflow)"#]].assert_eq(&all_refused(&[
         "empty.onnx",
         "not-onnx.onnx",
         "truncated.onnx",
@@ -52,16 +55,26 @@ fn operators_and_versions() {
         "unknown-operator.onnx",
         "unknown-domain.onnx",
         "opset-99.onnx",
+        "opset-1.onnx",
         "string-input.onnx",
     ];
-    expect![[r#""#]].assert_eq(&all_refused(&models));
+    expect![[r#"
+        error: the model cannot be compiled: node `mystery`: expected an operator that is supported, found `FluxCapacitor` (opset 17)
+        error: the model cannot be compiled: node `mystery`: expected an operator that is supported, found `Mystery` (domain `com.example`, version 1)
+        error: the model cannot be compiled: expected opset 7 to 24, found 99
+        error: the model cannot be compiled: expected opset 7 to 24, found 1
+        error: input `text`: expected a tensor of numbers or bools, found elements of type String"#]].assert_eq(&all_refused(&models));
 }
 
 #[test]
 fn external_data() {
     let models = ["missing", "escape", "absolute", "short"]
         .map(|what| format!("external-{what}/model.onnx"));
-    expect![[r#""#]].assert_eq(&all_refused(&models.each_ref().map(String::as_str)));
+    expect![[r#"
+        error: tensor `W`: cannot read external data `weights.bin`: No such file or directory (os error 2)
+        error: tensor `W`: expected external data below the model's folder, found `../../secret.bin`
+        error: tensor `W`: expected external data below the model's folder, found `/etc/passwd`
+        error: tensor `W`: expected external data at 1048576, 48 bytes, found `weights.bin` of 76 bytes"#]].assert_eq(&all_refused(&models.each_ref().map(String::as_str)));
 }
 
 #[test]
@@ -90,7 +103,20 @@ fn graphs_that_contradict_themselves() {
         "bad-shapes.onnx",
         "overflow-dims.onnx",
     ];
-    expect![[r#""#]].assert_eq(&all_refused(&models));
+    expect![[r#"
+        error: the model cannot be compiled: node `sum`: expected inputs that can be computed before it, found a cycle
+        error: the model cannot be compiled: node `y`: expected inputs that something makes, found `nowhere`
+        error: the model cannot be compiled: node `second`: expected outputs that nothing else makes, found `y`
+        error: the model cannot be compiled: node `mismatch` (MatMul, opset 17): expected inputs that tract computes with, found f32[2, 3], f32[4, 5]: Failed analyse for node #2 "mismatch" MatMulInference: Infering facts: Applying rule GivenRule { (inputs[0].shape, inputs[1].shape) }: Inconsistent matmul: a: 2,3 b: 4,5, a_trans: false b_trans: false c_trans: false
+        error: input `x`: expected dims up to 4294967295, found 8589934592"#]].assert_eq(&all_refused(&models));
+}
+
+#[test]
+fn too_much_of_something() {
+    // Neither may be tried: one has no end, the other takes 4 TiB.
+    expect![[r#"
+        error: the model cannot be compiled: node `forever`: expected an operator that is supported, found `Loop` (opset 17)
+        error: the model cannot be compiled: node `huge` (ConstantOfShape): expected a constant of at most 2147483648 bytes, found f32[1048576, 1048576]"#]].assert_eq(&all_refused(&["endless-loop.onnx", "huge-dims.onnx"]));
 }
 
 #[test]
@@ -107,7 +133,14 @@ fn inputs_that_the_model_does_not_have() {
         build("--bind", "a=[[1,2,3]]"),
         build("--bind", "a=[[true,true,true,true]]"),
     ];
-    expect![[r#""#]].assert_eq(&messages.join("\n"));
+    expect![[r#"
+        error: input `c`: expected one of the model's inputs, found `a`, `b`
+        error: input `a`: expected f32[N, 4], as the model has it, found f32[N, 5]
+        error: input `a`: expected f32[N, 4], as the model has it, found u8[N, 4]
+        error: input `a`: expected f32[N, 4], as the model has it, found f32[4]
+        error: input `c`: expected one of the model's inputs, found `a`, `b`
+        error: input `a`, bound to `[[1, 2, 3]]`: expected dims [N, 4], found [1, 3]
+        error: input `a`, bound to `[[true, true, true, true]]`: expected a value of f32, found `true`"#]].assert_eq(&messages.join("\n"));
 }
 
 #[test]
@@ -120,13 +153,21 @@ fn a_folder_that_is_not_in_order() {
         fs::write(dir.path().join("model.toml"), toml).unwrap();
         refused(dir.path(), 3).replace(shown, "DIR")
     };
+    let head = "name = \"add\"\nversion = \"1\"\nsource = \"ours\"\nlicence = \"MIT\"\n";
+    let sha256 = |sha256: &str| format!("{head}sha256 = \"{sha256}\"\n");
+    let right = sha256("fb668270b7a5e69732c5c897cf6cf7f64f8cfa38092a28a96eee84b565b5935c");
+    let bytes = "[preprocess]\nkind = \"bytes\"\nbegin = 1\nend = 1\nblock = 1\npadding = 0\n";
     let messages = [
         refused("name = \"add\"\nversion = 1\n"),
-        refused("name = \"add\"\nversion = \"1\"\nsource = \"ours\"\nlicence = \"MIT\"\n"),
-        refused(&format!(
-            "name = \"add\"\nversion = \"1\"\nsource = \"ours\"\nlicence = \"MIT\"\nsha256 = \"{}\"\n",
-            "0".repeat(64)
-        )),
+        refused(head),
+        refused(&sha256(&"0".repeat(64))),
+        refused(&format!("{right}{bytes}input = \"c\"\n")),
+        refused(&format!("{right}{bytes}input = \"a\"\n")),
     ];
-    expect![[r#""#]].assert_eq(&messages.join("\n"));
+    expect![[r#"
+        error: DIR: model.toml line 2, field `version`: expected a text that is not empty, found `1`
+        error: DIR: model.toml line 1, field `sha256`: expected 64 hexadecimal digits, found nothing
+        error: DIR/model.onnx: expected sha256 0000000000000000000000000000000000000000000000000000000000000000, as model.toml says, found fb668270b7a5e69732c5c897cf6cf7f64f8cfa38092a28a96eee84b565b5935c
+        error: model.toml, field `preprocess.input`: expected an input of the model (`a`, `b`), found `c`
+        error: model.toml: input `b`: expected it to be made by [preprocess], or bound to a value, found neither"#]].assert_eq(&messages.join("\n"));
 }

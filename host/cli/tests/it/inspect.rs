@@ -24,7 +24,7 @@ fn json_says_what_a_component_is() {
             "metadata": null,
             "sizes": null,
             "imports": [],
-            "exports": ["tensorlet:model/predict@0.1.0"],
+            "exports": ["tensorlet:model/tensor@0.1.0", "tensorlet:model/predict@0.1.0"],
             "tract_operators": {"MatMul": 1},
         })
     );
@@ -104,7 +104,15 @@ fn what_is_no_component_of_ours() {
         message("module.wasm", b"\0asm\x01\0\0\0"),
         message("component.wasm", b"\0asm\x0d\0\x01\0"),
     ];
-    expect![[r#""#]].assert_eq(&messages.join("\n"));
+    expect![[r#"
+        error: empty.wasm: expected a WebAssembly component, found an empty file
+        error: empty.wasm: expected a WebAssembly component, found an empty file
+        error: text.wasm: expected a WebAssembly component, found other bytes
+        error: text.wasm: expected a WebAssembly component, found other bytes
+        error: module.wasm: expected a WebAssembly component, found a core module
+        error: module.wasm: expected a WebAssembly component, found a core WebAssembly module
+        error: component.wasm: expected a component that `tensorlet build` made, found one without a `tensorlet:plan`
+        error: component.wasm: expected a component that exports tensorlet:model/predict@0.1.0 and imports nothing, found exports: none"#]].assert_eq(&messages.join("\n"));
     let nowhere = run(["inspect", "nowhere.wasm"]).error(1);
     assert!(
         nowhere.starts_with("error: cannot read nowhere.wasm: "),

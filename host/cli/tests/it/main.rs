@@ -3,6 +3,8 @@
 //! The tests that predict need the predictor: `cargo xtask guest` before `cargo test`. Components are built once and shared,
 //! and so is the cache, in which the predictor is compiled once for all runs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bad_input;
 mod bad_models;
 mod bench;
@@ -12,4 +14,5 @@ mod inspect;
 mod limits;
 mod predict;
 mod program;
+mod references;
 mod tensors;

@@ -176,6 +176,12 @@ fn scalars_symbols_and_external_data() {
         );
     }
 
+    let model = Model::new("tests/fixtures/no-inputs.onnx");
+    assert_eq!(
+        model.outputs(&[])["y"]["data"],
+        json!([-0.0, -0.125, -0.25, -0.375])
+    );
+
     let model = Model::new("tests/fixtures/external-ok/model.onnx");
     let output = model.outputs(&[model.input("x", "x.json", b"[[1, 1, 1, 1]]")]);
     assert_eq!(output["y"]["data"], json!([1.25, 2.75, 4.25]));

@@ -1,5 +1,7 @@
 //! Looks for what is wrong with a model before tract sees it, as tract panics, guesses or asks for memory.
 
+mod attributes;
+
 use std::collections::HashSet;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
@@ -95,6 +97,7 @@ impl<'a> Checker<'a> {
 
     fn node(&mut self, node: &'a NodeProto) -> Result<(), RewriteError> {
         self.operator(node)?;
+        attributes::check_attributes(node)?;
         let mut inputs = node.input.iter().filter(|name| !name.is_empty());
         if let Some(unknown) = inputs.find(|name| !self.is_defined(name)) {
             return Err(RewriteError::invalid(format!(

@@ -1,34 +1,26 @@
 //! What is known about the values of a graph: types and shapes by tract's rules, small integers by ours.
 
+mod exchange;
+mod light;
+mod limits;
+
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::model::ParseResult;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::Dimension;
-use tract_onnx::pb::tensor_shape_proto::dimension;
-use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    type_proto,
-};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use tract_onnx::prelude::{
-    DatumType, InferenceFact, InferenceModel, OutletId, SymbolScope, TDim, TVec, Tensor, tensor1,
+    DatumType, InferenceFact, InferenceModel, OutletId, SymbolScope, TDim, TVec,
 };
 use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
 
 use super::error::{RewriteError, RewriteErrorKind};
 use super::evaluate::{Inputs, Shape, evaluate};
-use super::graph::{captures, initializers, is_own_domain, node_name, opset, subgraphs};
+use super::graph::{captures, is_own_domain, node_name, opset, subgraphs};
 use super::guard::guarded;
 use super::tensors;
-use super::value::{MAX_ELEMENTS, Number, Value};
-
-/// The most bytes of a tensor that does not depend on the inputs, other than an initializer.
-///
-/// tract computes such tensors while it loads a model.
-pub(super) const MAX_CONSTANT_BYTES: u64 = 2 << 30;
-
-/// Initializers above this many bytes are not looked into, as no shape is computed from them.
-const MAX_READ_BYTES: u64 = 64 << 10;
+use super::value::Value;
+use exchange::{exported, imported};
+use light::{light_model, symbols};
 
 /// What is known about the values of a graph, by name.
 pub(super) struct Facts {
@@ -56,16 +48,9 @@ impl Facts {
     /// Goes through the nodes of a model once, in their order.
     ///
     /// # Errors
-    /// If tract has no use for a node's attributes, or a constant passes [`MAX_CONSTANT_BYTES`].
+    /// If tract has no use for a node's attributes, or a constant is too large.
     pub(super) fn of(model: &ModelProto) -> Result<Self, RewriteError> {
-        let mut facts = Self {
-            facts: HashMap::new(),
-            values: HashMap::new(),
-            constants: HashSet::new(),
-            homes: HashMap::new(),
-            opset: opset(model),
-            scope: SymbolScope::default(),
-        };
+        let mut facts = Self::new(opset(model), SymbolScope::default());
         let graph = model
             .graph
             .as_ref()
@@ -117,7 +102,7 @@ impl Facts {
     /// Describes a value for an error, such as `f32[N, 3]`.
     pub(super) fn describe(&self, name: &str) -> String {
         let datum_type = match self.datum_type(name) {
-            Some(datum_type) if datum_type == DatumType::TDim => "i64".into(),
+            Some(DatumType::TDim) => "i64".into(),
             Some(datum_type) => format!("{datum_type:?}").to_lowercase(),
             None => "?".into(),
         };
@@ -128,6 +113,17 @@ impl Facts {
             .iter()
             .map(|dim| dim.as_ref().map_or("?".into(), TDim::to_string));
         format!("{datum_type}[{}]", dims.collect::<Vec<_>>().join(", "))
+    }
+
+    fn new(opset: i64, scope: SymbolScope) -> Self {
+        Self {
+            facts: HashMap::new(),
+            values: HashMap::new(),
+            constants: HashSet::new(),
+            homes: HashMap::new(),
+            opset,
+            scope,
+        }
     }
 
     fn add_graph(
@@ -142,8 +138,10 @@ impl Facts {
                 .extend(tensors::to_value(tensor).map(|value| (tensor.name.clone(), value)));
         }
         let light = light_model(model, graph);
-        let mut template = InferenceModel::default();
-        template.symbols = self.scope.clone();
+        let template = InferenceModel {
+            symbols: self.scope.clone(),
+            ..InferenceModel::default()
+        };
         let ParseResult {
             model: mut parsed,
             outlets_by_name,
@@ -183,15 +181,7 @@ impl Facts {
 
     /// Looks for constants that are too large in a graph inside this one.
     fn check_subgraph(&self, model: &ModelProto, graph: &GraphProto) -> Result<(), RewriteError> {
-        let mut inner = Self {
-            facts: HashMap::new(),
-            values: HashMap::new(),
-            constants: HashSet::new(),
-            homes: HashMap::new(),
-            opset: self.opset,
-            scope: self.scope.clone(),
-        };
-        inner.add_graph(model, graph, Some(self))
+        Self::new(self.opset, self.scope.clone()).add_graph(model, graph, Some(self))
     }
 
     fn capture(&mut self, name: &str, outer: &Self) {
@@ -240,7 +230,7 @@ impl Facts {
         let Some(outlet) = named.and_then(|name| outlets.get(name)) else {
             return Ok(());
         };
-        self.check_copied_shape(node)?;
+        limits::check_inputs(self, node)?;
         let inferred = self.infer(parsed, outlet.node);
         let inputs = self.inputs(node);
         let values = guarded(|| Ok(evaluate(node, self.opset, &inputs))).unwrap_or_default();
@@ -262,7 +252,7 @@ impl Facts {
                     .is_some_and(|value| value.numbers().is_some())
             {
                 self.constants.insert(name.clone());
-                self.check_constant(node, name)?;
+                limits::check_constant(self, node, name)?;
             }
             if let Some(fact) = self.facts.get(name) {
                 let outlet = OutletId::new(outlet.node, slot - 1);
@@ -346,31 +336,6 @@ impl Facts {
         inputs.clone().count() > 0 && inputs.clone().all(|name| self.constants.contains(name))
             || (node.op_type == "Constant" && is_own_domain(&node.domain))
     }
-
-    fn check_constant(&self, node: &NodeProto, name: &str) -> Result<(), RewriteError> {
-        match self.size_bytes(name) {
-            Some(size_bytes) if size_bytes > MAX_CONSTANT_BYTES => {
-                Err(too_large(node, &self.describe(name)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The rules of these operators compute the result.
-    fn check_copied_shape(&self, node: &NodeProto) -> Result<(), RewriteError> {
-        let copies = matches!(node.op_type.as_str(), "EyeLike" | "ConstantLike");
-        match node.input.first() {
-            Some(input)
-                if copies
-                    && self
-                        .size_bytes(input)
-                        .is_some_and(|size| size > MAX_CONSTANT_BYTES / 8) =>
-            {
-                Err(too_large(node, &self.describe(input)))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Reports whether two calls with the same inputs may give different outputs.
@@ -380,17 +345,6 @@ pub(super) fn is_random(node: &NodeProto) -> bool {
             node.op_type.as_str(),
             "Multinomial" | "Bernoulli" | "Dropout"
         )
-}
-
-fn too_large(node: &NodeProto, found: &str) -> RewriteError {
-    let (name, operator) = (node_name(node), &node.op_type);
-    let limit = MAX_CONSTANT_BYTES;
-    RewriteError::new(
-        RewriteErrorKind::TooLarge,
-        format!(
-            "node `{name}` ({operator}): expected a constant of at most {limit} bytes, found {found}"
-        ),
-    )
 }
 
 fn parse_error(graph: &GraphProto, opset: i64, cause: String) -> RewriteError {
@@ -407,130 +361,4 @@ fn parse_error(graph: &GraphProto, opset: i64, cause: String) -> RewriteError {
         None => "expected a graph that tract can read".into(),
     };
     RewriteError::new(RewriteErrorKind::Failed, message).because(cause)
-}
-
-/// Returns the symbols of a graph's inputs.
-fn symbols(graph: &GraphProto) -> impl Iterator<Item = &str> {
-    let types = graph
-        .input
-        .iter()
-        .filter_map(|input| input.r#type.as_ref()?.value.as_ref());
-    let shapes = types.filter_map(|type_proto::Value::TensorType(tensor)| tensor.shape.as_ref());
-    shapes
-        .flat_map(|shape| &shape.dim)
-        .filter_map(|dim| match &dim.value {
-            Some(dimension::Value::DimParam(symbol)) => Some(symbol.as_str()),
-            _ => None,
-        })
-}
-
-/// Makes a model for tract to read the nodes from, without the weights.
-fn light_model(model: &ModelProto, graph: &GraphProto) -> ModelProto {
-    let small = |tensor: &&TensorProto| {
-        tensors::size_bytes(tensor).is_some_and(|size| size <= MAX_READ_BYTES)
-    };
-    let known = initializers(graph);
-    let inputs = graph
-        .input
-        .iter()
-        .filter(|input| !known.contains_key(input.name.as_str()));
-    let large = graph
-        .initializer
-        .iter()
-        .filter(|tensor| !small(tensor))
-        .map(declaration);
-    ModelProto {
-        ir_version: model.ir_version,
-        opset_import: model.opset_import.clone(),
-        graph: Some(GraphProto {
-            node: graph.node.clone(),
-            initializer: graph.initializer.iter().filter(small).cloned().collect(),
-            input: inputs.cloned().map(with_type).chain(large).collect(),
-            ..GraphProto::default()
-        }),
-        ..ModelProto::default()
-    }
-}
-
-/// An input of a body may lack a type, which tract does not allow.
-fn with_type(mut input: ValueInfoProto) -> ValueInfoProto {
-    let value = input.r#type.take().and_then(|input| input.value);
-    let any = || {
-        type_proto::Value::TensorType(type_proto::Tensor {
-            elem_type: DataType::Float as i32,
-            shape: None,
-        })
-    };
-    input.r#type = Some(TypeProto {
-        value: Some(value.unwrap_or_else(any)),
-        ..TypeProto::default()
-    });
-    input
-}
-
-fn declaration(tensor: &TensorProto) -> ValueInfoProto {
-    let dim = |&size: &i64| Dimension {
-        value: Some(dimension::Value::DimValue(size)),
-        ..Dimension::default()
-    };
-    let shape = TensorShapeProto {
-        dim: tensor.dims.iter().map(dim).collect(),
-    };
-    let tensor_type = type_proto::Tensor {
-        elem_type: tensor.data_type,
-        shape: Some(shape),
-    };
-    ValueInfoProto {
-        name: tensor.name.clone(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(tensor_type)),
-            ..TypeProto::default()
-        }),
-        ..ValueInfoProto::default()
-    }
-}
-
-/// Returns a tensor of tract's as a value, if it is small and of a type that shapes are computed in.
-fn imported(tensor: &Tensor) -> Option<Value> {
-    if tensor.len() > MAX_ELEMENTS {
-        return None;
-    }
-    let data_type = tensors::data_type_of(tensor.datum_type())?;
-    if !matches!(
-        data_type,
-        DataType::Int64 | DataType::Int32 | DataType::Bool
-    ) {
-        return None;
-    }
-    let dims = tensor.cast_to::<TDim>().ok()?;
-    let dims = dims.try_as_plain_ram().ok()?.as_slice::<TDim>().ok()?;
-    let elements = dims
-        .iter()
-        .map(|dim| Some(Number::dim(dim.clone())))
-        .collect();
-    Value::new(data_type, tensor.shape().to_vec(), elements)
-}
-
-/// Returns a value as a tensor of tract's, of integers where the rules say so, else of dims.
-fn exported(value: &Value, datum_type: Option<DatumType>) -> Option<Tensor> {
-    let dims = value.expressions()?;
-    match value.data_type() {
-        DataType::Int64 if datum_type == Some(DatumType::I64) && value.integers().is_some() => {
-            Tensor::from_shape(value.dims(), &value.integers()?).ok()
-        }
-        DataType::Int64 => tensor1(&dims).into_shape(value.dims()).ok(),
-        DataType::Int32 => {
-            let numbers: Option<Vec<i32>> = dims
-                .iter()
-                .map(|dim| i32::try_from(dim.as_i64()?).ok())
-                .collect();
-            Tensor::from_shape(value.dims(), &numbers?).ok()
-        }
-        DataType::Bool => {
-            let bools: Option<Vec<bool>> =
-                dims.iter().map(|dim| Some(dim.as_i64()? != 0)).collect();
-            Tensor::from_shape(value.dims(), &bools?).ok()
-        }
-        _ => None,
-    }
 }

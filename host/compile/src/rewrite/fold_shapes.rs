@@ -76,6 +76,7 @@ impl Rewriter<'_, '_> {
     fn rewrite(&mut self, node: &mut NodeProto) -> Option<bool> {
         match node.op_type.as_str() {
             "Reshape" => self.reshape(node),
+            "Flatten" => self.flatten(node),
             "Slice" if self.opset >= 10 => self.slice(node),
             "Expand" => self.expand(node),
             "Tile" | "Split" | "Pad" | "TopK" | "Unsqueeze" | "Squeeze" => self.vector(node, 1),
@@ -125,6 +126,34 @@ impl Rewriter<'_, '_> {
             }
             None => node.input[1] = self.chain.vector(&target)?,
         }
+        Some(true)
+    }
+
+    /// tract has no product of two symbols for a `Flatten`, but does for a `Reshape`.
+    fn flatten(&mut self, node: &mut NodeProto) -> Option<bool> {
+        let old = self.facts.shape(input(node, 0)?)?;
+        let axis = int(node, "axis").unwrap_or(1);
+        let axis = if axis < 0 {
+            axis + i64::try_from(old.len()).ok()?
+        } else {
+            axis
+        };
+        let (rows, columns) = old.split_at_checked(usize::try_from(axis).ok()?)?;
+        let number = |dims: &[Option<TDim>]| -> Option<i64> {
+            let mut sizes = dims.iter().map(|dim| dim.as_ref()?.as_i64());
+            sizes.try_fold(1, |product: i64, size| product.checked_mul(size?))
+        };
+        let target = match (rows, number(rows), number(columns)) {
+            (_, Some(_), Some(_)) => return None,
+            (_, Some(rows), _) if rows > 0 => [rows, -1],
+            (_, _, Some(columns)) if columns > 0 => [-1, columns],
+            ([_], ..) => [0, -1],
+            _ => return None,
+        };
+        let target = self.chain.vector(&target.map(TDim::from))?;
+        node.op_type = "Reshape".into();
+        node.attribute.clear();
+        node.input.push(target);
         Some(true)
     }
 

@@ -4,8 +4,11 @@
 //! z = ConstantOfShape(s)        ───►   z = ConstantOfShape(s) {value: f32[1] = 0}
 //! y, h = LSTM(x, w, r)          ───►   zeros = Expand(zero, dims[1, N, 8])
 //!                                      y, h = LSTM(x, w, r, , , zeros, zeros)
+//! a = If(c) {then: -> x, …}     ───►   a = If(c) {then: x copy = Identity(x); -> x copy, …}
 //! u = Resize(x, , , sizes)      ───►   u = Resize(x, , scales)
 //! ```
+
+use std::collections::HashSet;
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -16,7 +19,7 @@ use tract_onnx::tract_core::internal::DimLike;
 use super::chain::Chain;
 use super::error::{RewriteError, RewriteErrorKind};
 use super::facts::Facts;
-use super::graph::{attribute, input, int, new_node, node_name, subgraphs_mut};
+use super::graph::{Names, attribute, definitions, input, int, new_node, node_name, subgraphs_mut};
 use super::tensors::new_i64;
 
 /// `ConstantOfShape` without a value is of f32; tract makes it of f64.
@@ -31,6 +34,24 @@ pub(super) fn write_fill_values(graph: &mut GraphProto) {
             });
         }
         subgraphs_mut(node).for_each(write_fill_values);
+    }
+}
+
+/// An output of a subgraph that is a value from around it goes through a node; tract finds no other.
+pub(super) fn copy_captured_outputs(graph: &mut GraphProto) {
+    let mut names = Names::of(graph);
+    for subgraph in graph.node.iter_mut().flat_map(subgraphs_mut) {
+        let own: HashSet<String> = definitions(subgraph).map(str::to_owned).collect();
+        for output in &mut subgraph.output {
+            if !own.contains(&output.name) {
+                let copy = names.fresh(&format!("{} copy", output.name));
+                subgraph
+                    .node
+                    .push(new_node("Identity", &[&output.name], &copy));
+                output.name = copy;
+            }
+        }
+        copy_captured_outputs(subgraph);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Graphs as exporters write them, rewritten with symbols and run against the original with sizes.
 
 mod data;
+mod random;
 mod shapes;
 mod slices;
 
@@ -10,7 +11,7 @@ use expect_test::{Expect, expect};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, type_proto};
 use tract_onnx::prelude::{
-    DatumType, Framework, InferenceModelExt, IntoRunnable, IntoTensor, TVec, Tensor,
+    DatumType, Framework, InferenceModelExt, IntoRunnable, IntoTensor, Tensor,
 };
 
 use super::text::print;
@@ -54,15 +55,19 @@ fn check(opset: i64, before: GraphProto, sizes: &[&[(&str, usize)]], expected: E
 }
 
 fn run(model: &ModelProto, inputs: &[Tensor]) -> Vec<Tensor> {
-    let model = tract_onnx::onnx().model_for_proto_model(model).unwrap();
-    let model = model.into_optimized().unwrap().into_runnable().unwrap();
-    let inputs: TVec<_> = inputs.iter().map(|input| input.clone().into()).collect();
-    model
-        .run(inputs)
-        .unwrap()
-        .into_iter()
-        .map(|output| output.into_tensor())
-        .collect()
+    try_run(model, inputs).unwrap()
+}
+
+fn try_run(model: &ModelProto, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
+    guard::guarded(|| {
+        let model = tract_onnx::onnx().model_for_proto_model(model)?;
+        let model = model.into_optimized()?.into_runnable()?;
+        let outputs = model.run(inputs.iter().map(|input| input.clone().into()).collect())?;
+        Ok(outputs
+            .into_iter()
+            .map(|output| output.into_tensor())
+            .collect())
+    })
 }
 
 /// Returns a model whose inputs have sizes in place of symbols.

@@ -12,6 +12,11 @@ pub(super) const MAX_ELEMENTS: usize = 4096;
 /// The largest number that is combined with symbols, so that expressions do not overflow.
 const MAX_COEFFICIENT: i64 = 1 << 40;
 
+/// How large two expressions may be together to be combined, as [`cost`] counts.
+///
+/// Simplifying takes time exponential in nested minima and maxima.
+const MAX_COST: usize = 64;
+
 /// A small tensor, each element of which may be unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Value {
@@ -275,9 +280,10 @@ impl Number {
         match self.compare(other) {
             Some(Ordering::Greater) => Some(other.clone()),
             Some(_) => Some(self.clone()),
-            None => Some(Self::dim(
-                self.as_dim()?.clone().mini(other.as_dim()?.clone()),
-            )),
+            None => {
+                let (left, right) = (self.as_dim()?, other.as_dim()?);
+                affordable(left, right).then(|| Self::dim(left.clone().mini(right.clone())))
+            }
         }
     }
 
@@ -286,9 +292,10 @@ impl Number {
         match self.compare(other) {
             Some(Ordering::Less) => Some(other.clone()),
             Some(_) => Some(self.clone()),
-            None => Some(Self::dim(
-                self.as_dim()?.clone().maxi(other.as_dim()?.clone()),
-            )),
+            None => {
+                let (left, right) = (self.as_dim()?, other.as_dim()?);
+                affordable(left, right).then(|| Self::dim(left.clone().maxi(right.clone())))
+            }
         }
     }
 
@@ -370,7 +377,24 @@ fn checked(
         dim.as_i64()
             .is_none_or(|number| number.abs() <= MAX_COEFFICIENT)
     };
-    (small(left) && small(right)).then(|| expressions(left.clone(), right.clone()).simplify())
+    (small(left) && small(right) && affordable(left, right))
+        .then(|| expressions(left.clone(), right.clone()).simplify())
+}
+
+fn affordable(left: &TDim, right: &TDim) -> bool {
+    cost(left) + cost(right) <= MAX_COST
+}
+
+/// Counts the parts of an expression, those of minima and maxima four times.
+fn cost(dim: &TDim) -> usize {
+    let all = |dims: &[TDim]| dims.iter().map(cost).sum::<usize>();
+    match dim {
+        TDim::Val(_) | TDim::Sym(_) => 1,
+        TDim::Add(dims) | TDim::Mul(dims) => all(dims),
+        TDim::MulInt(_, dim) | TDim::Div(dim, _) => 1 + cost(dim),
+        TDim::Min(dims) | TDim::Max(dims) | TDim::Broadcast(dims) => 4 * all(dims),
+        TDim::Ge(left, right) | TDim::Eq(left, right) => 1 + cost(left) + cost(right),
+    }
 }
 
 fn common_divisor(mut a: u64, mut b: u64) -> u64 {

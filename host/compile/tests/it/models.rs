@@ -103,6 +103,33 @@ fn silero_vad() {
     check_stream(&load(&model));
 }
 
+/// Its `If`s depend on the batch only in a way that is known whatever the batch is.
+#[test]
+fn silero_vad_with_a_symbolic_batch() {
+    let model = rewritten("silero-vad", &["input:f32[N,576]", "state:f32[2,N,128]"]);
+    check_signature(
+        &model,
+        expect![
+            "input: f32[N, 576]; state: f32[2, N, 128] -> output: f32[N, 1]; stateN: f32[2, N, 128]"
+        ],
+    );
+    let (symbolic, fixed) = (
+        load(&model),
+        load(&rewritten(
+            "silero-vad",
+            &["input:f32[3,576]", "state:f32[2,3,128]"],
+        )),
+    );
+    let inputs = [
+        splitmix(&[3, 576], 1, -1.0, 1.0),
+        splitmix(&[2, 3, 128], 2, -1.0, 1.0),
+    ];
+    for (found, expected) in run(&symbolic, &inputs).iter().zip(&run(&fixed, &inputs)) {
+        let difference = difference(found, expected);
+        assert!(difference <= 1e-5, "differs by {difference}");
+    }
+}
+
 fn check_stream(model: &Arc<TypedRunnableModel>) {
     let folder = path("models/silero-vad/reference/stream");
     let array = |name: &str| read_npy(&folder.join(name));

@@ -1,6 +1,7 @@
 //! Tests of what is taken from the command line and what from `model.toml`.
 
 use clap::Parser;
+use tensorlet_tensor::TensorSpec;
 
 use super::*;
 use crate::args::{Args, Command};
@@ -54,7 +55,7 @@ fn resolve(model: &Path, args: &[&str]) -> Result<Source> {
 fn a_folder_says_everything() {
     let folder =
         Folder::new("description = \"It is.\"\ninputs = [\"x:f32[N,4]\"]\n[bind]\nsr = 16000\n");
-    let Source { onnx, options } = folder.resolve(&[]).unwrap();
+    let Source { onnx, options, .. } = folder.resolve(&[]).unwrap();
     assert_eq!(onnx, folder.0.path().join("model.onnx"));
     assert_eq!(
         (options.name.as_str(), options.version.as_str()),

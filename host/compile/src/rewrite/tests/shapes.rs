@@ -310,3 +310,43 @@ fn tile_by_a_size() {
     "#]],
     );
 }
+
+/// A `Flatten` between two symbols, and one of rows with a symbol in them.
+#[test]
+fn flatten_of_symbols() {
+    let nodes = vec![
+        node("Flatten", &["x"], &["y"]),
+        with_int(node("Flatten", &["x"], &["z"]), "axis", 2),
+        with_int(node("Flatten", &["x"], &["a"]), "axis", 0),
+    ];
+    let graph = graph(&["x:f32[N,T,4]"], nodes, vec![], &["y", "z", "a"]);
+    check(
+        13,
+        graph,
+        &[&[("N", 2), ("T", 3)]],
+        expect![[r#"
+        x: f32[N, T, 4]
+        tensorlet/dims[-1, 4]: i64[2] = -1 4
+        tensorlet/dims[0, -1]: i64[2] = 0 -1
+        tensorlet/dims[1, -1]: i64[2] = 1 -1
+        y = Reshape(x, tensorlet/dims[0, -1])
+        z = Reshape(x, tensorlet/dims[-1, 4])
+        a = Reshape(x, tensorlet/dims[1, -1])
+        -> y, z, a
+        gives y: f32[N, 4*T]; z: f32[(N)*(T), 4]; a: f32[1, 4*(N)*(T)]
+    "#]],
+    );
+}
+
+/// tract would read the first element of none.
+#[test]
+fn a_condition_without_elements_is_refused() {
+    use crate::rewrite::text::testing::{branch, if_node};
+    let nodes = vec![
+        node("IsNaN", &["e"], &["c"]),
+        if_node("c", branch(vec![], &["x"]), branch(vec![], &["x"]), &["y"]),
+    ];
+    let graph = graph(&["x:f32[N]"], nodes, vec![ramp("e", &[0])], &["y"]);
+    expect!["node `y` (If): expected one element in input 0, found bool[0]"]
+        .assert_eq(&rewrite(model(13, graph)).unwrap_err().to_string());
+}

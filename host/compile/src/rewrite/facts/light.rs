@@ -1,0 +1,94 @@
+//! A model without its weights, for tract to read the nodes from.
+
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+};
+
+use crate::rewrite::graph::initializers;
+use crate::rewrite::tensors;
+
+/// Initializers above this many bytes are not looked into, as no shape is computed from them.
+const MAX_READ_BYTES: u64 = 64 << 10;
+
+/// Returns the symbols of a graph's inputs.
+pub(super) fn symbols(graph: &GraphProto) -> impl Iterator<Item = &str> {
+    let types = graph
+        .input
+        .iter()
+        .filter_map(|input| input.r#type.as_ref()?.value.as_ref());
+    let shapes = types.filter_map(|type_proto::Value::TensorType(tensor)| tensor.shape.as_ref());
+    shapes
+        .flat_map(|shape| &shape.dim)
+        .filter_map(|dim| match &dim.value {
+            Some(dimension::Value::DimParam(symbol)) => Some(symbol.as_str()),
+            _ => None,
+        })
+}
+
+/// Makes a model for tract to read the nodes from, without the weights.
+pub(super) fn light_model(model: &ModelProto, graph: &GraphProto) -> ModelProto {
+    let small = |tensor: &&TensorProto| {
+        tensors::size_bytes(tensor).is_some_and(|size| size <= MAX_READ_BYTES)
+    };
+    let known = initializers(graph);
+    let inputs = graph
+        .input
+        .iter()
+        .filter(|input| !known.contains_key(input.name.as_str()));
+    let large = graph
+        .initializer
+        .iter()
+        .filter(|tensor| !small(tensor))
+        .map(declaration);
+    ModelProto {
+        ir_version: model.ir_version,
+        opset_import: model.opset_import.clone(),
+        graph: Some(GraphProto {
+            node: graph.node.clone(),
+            initializer: graph.initializer.iter().filter(small).cloned().collect(),
+            input: inputs.cloned().map(with_type).chain(large).collect(),
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
+    }
+}
+
+/// An input of a body may lack a type, which tract does not allow.
+fn with_type(mut input: ValueInfoProto) -> ValueInfoProto {
+    let value = input.r#type.take().and_then(|input| input.value);
+    let any = || {
+        type_proto::Value::TensorType(type_proto::Tensor {
+            elem_type: DataType::Float as i32,
+            shape: None,
+        })
+    };
+    input.r#type = Some(TypeProto {
+        value: Some(value.unwrap_or_else(any)),
+        ..TypeProto::default()
+    });
+    input
+}
+
+fn declaration(tensor: &TensorProto) -> ValueInfoProto {
+    let dim = |&size: &i64| Dimension {
+        value: Some(dimension::Value::DimValue(size)),
+        ..Dimension::default()
+    };
+    let shape = TensorShapeProto {
+        dim: tensor.dims.iter().map(dim).collect(),
+    };
+    let tensor_type = type_proto::Tensor {
+        elem_type: tensor.data_type,
+        shape: Some(shape),
+    };
+    ValueInfoProto {
+        name: tensor.name.clone(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor_type)),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}
