@@ -5,7 +5,7 @@
 //!   ─ lower ─► plan ─ snapshot ─► predictor with the plan in its memory ─ trim ─► component
 //! ```
 //!
-//! - [`build`] is the way through, and the public interface.
+//! - [`mod@build`] is the way through, and the public interface.
 //! - [`literal`] holds values that users bind inputs to.
 //! - [`rewrite`] changes a model's graph until tract can type it.
 //! - `source` reads files, `inputs` fixes dims, `rows` finds models that can be computed row by row, `lower` makes plans, `snapshot` pre-initialises predictors, `trim`

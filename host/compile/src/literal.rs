@@ -138,7 +138,10 @@ fn parse(text: &str, depth: usize) -> Option<(Literal, &str)> {
     if let Some(rest) = rest.trim_start().strip_prefix(']') {
         return Some((Literal::List(items), rest));
     }
-    while depth < MAX_DEPTH {
+    if depth == MAX_DEPTH {
+        return None;
+    }
+    loop {
         let (item, after) = parse(rest, depth + 1)?;
         items.push(item);
         let after = after.trim_start();
@@ -147,7 +150,6 @@ fn parse(text: &str, depth: usize) -> Option<(Literal, &str)> {
         }
         rest = after.strip_prefix(',')?;
     }
-    None
 }
 
 fn parse_scalar(text: &str) -> Option<(Literal, &str)> {

@@ -15,7 +15,7 @@
 //! - `fold_shapes`, `fold_constants`, `inline_if` and `separate_integers` each do what their name says.
 //! - `quirks` writes out what tract reads in another way than ONNX means it.
 //! - `accept` tries the result with tract and reads the signature off it.
-//! - `guard` turns tract's panics into errors.
+//! - `guard` turns tract's panics into errors, and `optimise` its endless loops.
 
 mod accept;
 mod chain;
@@ -29,6 +29,7 @@ mod graph;
 mod guard;
 mod inline_if;
 mod integers;
+mod optimise;
 mod quirks;
 mod tensors;
 #[cfg(test)]

@@ -229,24 +229,26 @@ mod tests {
 
     use super::*;
 
+    /// An operator, its inputs, and its attributes.
+    type Node<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, i64)]);
+
     /// A model of one input `x: f32[N, 4]`, a constant `w: f32[4, 4]`, and the last node's output.
-    fn model(nodes: &[(&str, &[&str], &[(&str, i64)])]) -> ModelProto {
-        let node =
-            |(index, (operator, inputs, attributes)): (usize, &(&str, &[&str], &[(&str, i64)]))| {
-                let attribute = |(name, value): &(&str, i64)| AttributeProto {
-                    name: (*name).into(),
-                    r#type: attribute_proto::AttributeType::Int as i32,
-                    i: *value,
-                    ..AttributeProto::default()
-                };
-                NodeProto {
-                    op_type: (*operator).into(),
-                    input: inputs.iter().map(|&input| input.into()).collect(),
-                    output: vec![format!("y{index}")],
-                    attribute: attributes.iter().map(attribute).collect(),
-                    ..NodeProto::default()
-                }
+    fn model(nodes: &[Node<'_>]) -> ModelProto {
+        let node = |(index, (operator, inputs, attributes)): (usize, &Node<'_>)| {
+            let attribute = |(name, value): &(&str, i64)| AttributeProto {
+                name: (*name).into(),
+                r#type: attribute_proto::AttributeType::Int as i32,
+                i: *value,
+                ..AttributeProto::default()
             };
+            NodeProto {
+                op_type: (*operator).into(),
+                input: inputs.iter().map(|&input| input.into()).collect(),
+                output: vec![format!("y{index}")],
+                attribute: attributes.iter().map(attribute).collect(),
+                ..NodeProto::default()
+            }
+        };
         let dims = [
             dimension::Value::DimParam("N".into()),
             dimension::Value::DimValue(4),
@@ -300,7 +302,7 @@ mod tests {
         }
     }
 
-    fn independent(nodes: &[(&str, &[&str], &[(&str, i64)])]) -> bool {
+    fn independent(nodes: &[Node<'_>]) -> bool {
         are_independent(&model(nodes), "N")
     }
 

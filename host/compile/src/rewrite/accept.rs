@@ -10,6 +10,7 @@ use super::error::{RewriteError, RewriteErrorKind};
 use super::facts::Facts;
 use super::graph::{node_name, opset};
 use super::guard::guarded;
+use super::optimise::optimise;
 use super::tensors;
 
 /// A model that tract types and optimises, and what it takes and gives.
@@ -50,7 +51,7 @@ fn load(model: &ModelProto) -> Result<TypedModel, String> {
         let typed = tract_onnx::onnx()
             .model_for_proto_model(model)?
             .into_typed()?;
-        typed.clone().into_optimized()?.into_runnable()?;
+        optimise(typed.clone())?.into_runnable()?;
         Ok(typed)
     })
 }

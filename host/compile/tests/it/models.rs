@@ -173,7 +173,7 @@ fn rewritten_models_compute_the_same() {
         let input = splitmix(&dims, 7, -1.0, 1.0);
         let mut original = read(&format!("models/{name}/model.onnx"));
         set_inputs(&mut original, &[fixed]);
-        let expected = run(&load_model(&original), &[input.clone()]);
+        let expected = run(&load_model(&original), std::slice::from_ref(&input));
         let found = run(&load(&rewritten(name, &[symbolic])), &[input]);
         let difference = difference(&found[0], &expected[0]);
         assert!(difference <= 1e-5, "{name}: differs by {difference}");

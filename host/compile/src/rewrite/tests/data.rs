@@ -310,3 +310,20 @@ fn initial_states_of_zeros() {
     "#]],
     );
 }
+
+/// tract would simplify a recurrent operator whose weights do not fit its input for ever.
+#[test]
+fn weights_that_do_not_fit_are_refused() {
+    let nodes = vec![
+        node("LSTM", &["x", "w", "r"], &["a", "h"]),
+        node("Squeeze", &["a", "one"], &["y"]),
+    ];
+    let constants = vec![
+        ramp("w", &[1, 8, 3]),
+        ramp("r", &[1, 8, 2]),
+        vector("one", &[1]),
+    ];
+    let graph = graph(&["x:f32[T,N,1]"], nodes, constants, &["y"]);
+    let error = rewrite(model(13, graph)).unwrap_err();
+    assert_eq!(error.kind(), RewriteErrorKind::Failed, "{error}");
+}
