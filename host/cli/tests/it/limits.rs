@@ -1,7 +1,6 @@
 //! Calls that would take too long or too much: each ends with status 5, and says which limit it met.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use crate::program::{component, folder, run};
 use crate::tensors::npy_f32;
@@ -16,16 +15,11 @@ fn a_slow_call_ends_at_its_timeout() {
     )
     .unwrap();
     let input = format!("--input=x={}", input.display());
-    let start = now();
+    // Without the timeout the call would take minutes.
     let message = run(["predict", model.to_str().unwrap(), &input, "--timeout", "1"]).error(5);
-    let took = start.elapsed();
     assert_eq!(
         message,
         "error: expected the call to take at most 1s, found it still running"
-    );
-    assert!(
-        (Duration::from_secs(1)..Duration::from_secs(8)).contains(&took),
-        "it took {took:?}"
     );
 }
 
@@ -52,12 +46,4 @@ fn a_hungry_call_ends_at_its_memory_limit() {
         message.contains("at most 1048576 bytes of memory"),
         "a limit below the image is an error of loading: {message}"
     );
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is where the tests measure time"
-)]
-fn now() -> Instant {
-    Instant::now()
 }
