@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<&str, &str>> {
 pub fn format(ignored: &BTreeMap<String, String>) -> String {
     let mut text = String::from(
         "# Node tests that do not pass, and why. A test of this list that passes fails the run.\n\
-         # `cargo xtask conformance --update` writes it anew.\n",
+         # `TENSORLET_UPDATE_IGNORED=1 cargo xtask test` writes it anew.\n",
     );
     for (name, reason) in ignored {
         text.push_str(&format!("{name}  {reason}\n"));
