@@ -1,7 +1,7 @@
-//! Puts the predictor component where `src/build/predictor.rs` embeds it.
+//! Puts the predictor components where `src/build/predictors.rs` embeds them.
 //!
-//! It is `target/guest/predictor.wasm`, which `cargo xtask guest` makes, or the file that `TENSORLET_PREDICTOR` names. Without
-//! one an empty file is embedded, so that clippy and docs need no guest.
+//! They are `lean.wasm` and `predictor.wasm` in `target/guest`, which `cargo xtask guest` makes, or in the folder that
+//! `TENSORLET_PREDICTORS` names. In place of one that is missing an empty file is embedded, so that clippy and docs need no guest.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -9,15 +9,17 @@ use std::{env, fs};
 fn main() {
     let set_by_cargo =
         |name| PathBuf::from(env::var_os(name).expect("cargo sets it for build scripts"));
-    let predictor = match env::var_os("TENSORLET_PREDICTOR") {
+    let folder = match env::var_os("TENSORLET_PREDICTORS") {
         Some(path) => PathBuf::from(path),
-        None => set_by_cargo("CARGO_MANIFEST_DIR").join("../../target/guest/predictor.wasm"),
+        None => set_by_cargo("CARGO_MANIFEST_DIR").join("../../target/guest"),
     };
-    println!("cargo:rerun-if-env-changed=TENSORLET_PREDICTOR");
-    println!("cargo:rerun-if-changed={}", predictor.display());
-
-    let embedded = set_by_cargo("OUT_DIR").join("predictor.wasm");
-    fs::write(&embedded, read(&predictor)).expect("cargo made OUT_DIR for this");
+    println!("cargo:rerun-if-env-changed=TENSORLET_PREDICTORS");
+    for name in ["lean.wasm", "predictor.wasm"] {
+        let predictor = folder.join(name);
+        println!("cargo:rerun-if-changed={}", predictor.display());
+        let embedded = set_by_cargo("OUT_DIR").join(name);
+        fs::write(&embedded, read(&predictor)).expect("cargo made OUT_DIR for this");
+    }
 }
 
 /// Returns the bytes of the file, none if there is no file.

@@ -1,4 +1,6 @@
-//! `cargo xtask bench`: components against ONNX Runtime, native and Web, one thread each.
+//! `cargo xtask bench`: components and the native executor against ONNX Runtime and tract, one thread each.
+//!
+//! `cargo xtask bench --kernels` measures single kernels instead, against the peak of the core.
 //!
 //! Every figure is measured in a fresh process that loads the model, predicts once, warms up and predicts a number of
 //! times. The contenders take turns, round by round, so that whatever else the machine does meets them alike.
@@ -22,6 +24,9 @@ const DIR: &str = "target/bench";
 pub(crate) struct Options {
     /// Models under models/ to measure; all by default
     models: Vec<String>,
+    /// Measure kernels instead, in GFLOP/s, for the shapes of efficientnet-lite0 and others
+    #[arg(long, conflicts_with = "models")]
+    kernels: bool,
     /// How often each contender is measured, in turns
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -29,8 +34,14 @@ pub(crate) struct Options {
 
 /// Measures, prints a table, and keeps the raw figures.
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
+    if options.kernels {
+        let options = ["--package", "tensorlet-kernels", "--target-dir", "target"];
+        cmd!(sh, "cargo bench {options...}").run()?;
+        return Ok(());
+    }
     let cases = choose(CASES, &options.models)?;
     build::run(sh)?;
+    contender::build(sh)?;
     setup::run(sh, &[Piece::OnnxRuntime, Piece::OnnxRuntimeWeb])?;
 
     let mut compiled: Vec<&str> = Vec::new();

@@ -1,7 +1,8 @@
-//! `cargo xtask guest`: the predictor, compiled to WebAssembly and made a component.
+//! `cargo xtask guest`: the predictors, compiled to WebAssembly and made components.
 //!
 //! ```text
-//! guest/predictor ─ cargo ─► core module ─ wit-component ─► target/guest/predictor.wasm
+//! guest/predictor ─ cargo, without tract ─► core module ─ wit-component ─► target/guest/lean.wasm
+//!                 └ cargo, with tract ────► core module ─ wit-component ─► target/guest/predictor.wasm
 //! ```
 //!
 //! The target is `wasm32-unknown-unknown`: such a component imports nothing, so it can reach nothing, and runs in any
@@ -17,40 +18,54 @@ use xshell::{Cmd, Shell, cmd};
 use crate::setup::guest_target::{TARGET, Toolchain};
 use crate::setup::{self, Piece};
 
-/// The component that `host/cli` embeds, from the root.
-const COMPONENT: &str = "target/guest/predictor.wasm";
+/// The components that `host/cli` embeds, the one that is built sooner first.
+const PREDICTORS: [Predictor; 2] = [
+    Predictor {
+        component: "target/guest/lean.wasm",
+        features: &["--no-default-features"],
+        folder: "/lean",
+    },
+    Predictor {
+        component: "target/guest/predictor.wasm",
+        features: &[],
+        folder: "",
+    },
+];
 
-/// Sets up for the guest and builds it.
-pub(crate) fn run(sh: &Shell) -> Result<()> {
-    setup::run(sh, &[Piece::Cc, Piece::GuestTarget])?;
-    build(sh)
+/// One way to build the predictor.
+struct Predictor {
+    /// What is made, from the root.
+    component: &'static str,
+    /// What cargo is told.
+    features: &'static [&'static str],
+    /// Where cargo works, within the toolchain's directory: modules of two ways have the same name.
+    folder: &'static str,
 }
 
-/// Builds the component. Cargo decides what has to be compiled anew; a component that stays the same is not touched.
+/// What to build.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Build the lean predictor alone, which takes a minute
+    #[arg(long)]
+    lean: bool,
+}
+
+/// Sets up for the guest and builds it.
+pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
+    setup::run(sh, &[Piece::Cc, Piece::GuestTarget])?;
+    match options.lean {
+        true => PREDICTORS[0].build(sh, Toolchain::find(sh)?),
+        false => build(sh),
+    }
+}
+
+/// Builds the components. Cargo decides what has to be compiled anew; a component that stays the same is not touched.
 pub(crate) fn build(sh: &Shell) -> Result<()> {
     let toolchain = Toolchain::find(sh)?;
-    let target_dir = toolchain.target_dir();
     println!("guest: building with {toolchain}; from nothing this takes minutes");
-    cargo(
-        sh,
-        toolchain,
-        &["build", "--profile", "guest", "--target-dir", target_dir],
-    )
-    .run()?;
-
-    let module = sh.current_dir().join(format!(
-        "{target_dir}/{TARGET}/guest/tensorlet_predictor.wasm"
-    ));
-    let module = fs::read(&module)
-        .with_context(|| format!("expected the predictor at {}", module.display()))?;
-    let component = encode(&module).context("expected a predictor that can be made a component")?;
-    let is_new = write_if_changed(&sh.current_dir().join(COMPONENT), &component)?;
-    let state = if is_new { "written" } else { "up to date" };
-    println!(
-        "guest: {COMPONENT}, {:.1} MB, {state}",
-        component.len() as f64 / 1e6
-    );
-    Ok(())
+    PREDICTORS
+        .iter()
+        .try_for_each(|predictor| predictor.build(sh, toolchain))
 }
 
 /// Runs clippy on the predictor, which compiles for its own target only.
@@ -60,20 +75,45 @@ pub(crate) fn clippy(sh: &Shell) -> Result<()> {
         println!("skipped: clippy on the predictor, which needs rustup's {TARGET}");
         return Ok(());
     }
-    // The directory is that of the build, for its build scripts.
-    let clippy = cargo(
-        sh,
-        toolchain,
-        &[
-            "clippy",
-            "--profile",
-            "guest",
-            "--target-dir",
-            toolchain.target_dir(),
-        ],
-    );
-    clippy.args(["--", "-D", "warnings"]).run()?;
-    Ok(())
+    // The directories are those of the builds, for their build scripts.
+    PREDICTORS.iter().try_for_each(|predictor| {
+        let clippy = predictor.cargo(sh, toolchain, "clippy");
+        clippy.args(["--", "-D", "warnings"]).run()?;
+        Ok(())
+    })
+}
+
+impl Predictor {
+    fn build(&self, sh: &Shell, toolchain: Toolchain) -> Result<()> {
+        self.cargo(sh, toolchain, "build").run()?;
+        let module = sh.current_dir().join(format!(
+            "{}/{TARGET}/guest/tensorlet_predictor.wasm",
+            self.target_dir(toolchain)
+        ));
+        let module = fs::read(&module)
+            .with_context(|| format!("expected the predictor at {}", module.display()))?;
+        let component =
+            encode(&module).context("expected a predictor that can be made a component")?;
+        let is_new = write_if_changed(&sh.current_dir().join(self.component), &component)?;
+        let state = if is_new { "written" } else { "up to date" };
+        println!(
+            "guest: {}, {:.1} MB, {state}",
+            self.component,
+            component.len() as f64 / 1e6
+        );
+        Ok(())
+    }
+
+    fn target_dir(&self, toolchain: Toolchain) -> String {
+        format!("{}{}", toolchain.target_dir(), self.folder)
+    }
+
+    fn cargo<'a>(&self, sh: &'a Shell, toolchain: Toolchain, command: &str) -> Cmd<'a> {
+        let target_dir = self.target_dir(toolchain);
+        let options = ["--profile", "guest", "--target-dir", &target_dir];
+        let arguments = [&[command][..], &options, self.features].concat();
+        cargo(sh, toolchain, &arguments)
+    }
 }
 
 fn cargo<'a>(sh: &'a Shell, toolchain: Toolchain, arguments: &[&str]) -> Cmd<'a> {

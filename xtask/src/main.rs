@@ -46,8 +46,8 @@ enum Command {
     /// The guest is compiled by rustup's toolchain, or by Debian's where rustup lacks the target
     /// wasm32-unknown-unknown. TENSORLET_GUEST_TOOLCHAIN=rustup or =debian forces one of them.
     Setup,
-    /// Builds the predictor component, target/guest/predictor.wasm
-    Guest,
+    /// Builds the predictor components, target/guest/lean.wasm and target/guest/predictor.wasm
+    Guest(guest::Options),
     /// Builds the optimised CLI, target/release/tensorlet, predictor included
     Build,
     /// Compiles the models under models/ and predicts with them on real files
@@ -77,7 +77,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     sh.change_dir(root());
     match &arguments.command {
         Command::Setup => setup::run(&sh, setup::Piece::ALL),
-        Command::Guest => guest::run(&sh),
+        Command::Guest(options) => guest::run(&sh, options),
         Command::Build => build::run(&sh),
         Command::Demo => demo::run(&sh),
         Command::Test => test::run(&sh),

@@ -1,43 +1,74 @@
-//! Runs the steps of a plan in order.
+//! Loads a plan and answers calls.
 
-use tensorlet_plan::{Description, Plan, Step, Value, ValueId};
-use tensorlet_tensor::{InvalidInput, NamedTensor};
-use tract_onnx::prelude::TValue;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::tract_step::LoadedTractStep;
-use crate::tract_tensor::{from_tract, to_tract};
+use tensorlet_kernels::Isa;
+use tensorlet_kernels::tile::EmittedTile;
+use tensorlet_plan::{Description, Plan};
+use tensorlet_tensor::{NamedTensor, Tensor};
+
+use crate::binding::{Binding, BoundOutput, Cache};
+use crate::error::{LoadError, PredictError};
+use crate::program::Program;
+use crate::state::State;
+
+/// The most states that wait for calls.
+const MAX_STATES: usize = 64;
 
 /// A plan, loaded and ready to predict.
 ///
-/// Calls leave no trace in it: equal inputs give equal outputs.
+/// Calls leave no trace in it: equal inputs give equal outputs. Several threads may call at the same time.
 pub struct Executor {
     description: Description,
-    /// Name and datum type of each value. Invariant: step ids are in bounds (the plan was verified).
-    values: Vec<Value>,
-    steps: Vec<LoadedStep>,
-    /// The value of each of the signature's outputs, in its order.
-    outputs: Vec<ValueId>,
+    program: Program,
+    bindings: Cache,
+    states: Mutex<Vec<State>>,
+}
+
+/// How a plan is executed.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The instruction set of the kernels. Default: the best that this machine has.
+    pub isa: Isa,
+    /// Functions that the compiler wrote for the plan. Default: none.
+    pub tiles: Vec<EmittedTile>,
+    /// The most bytes that a call may take for buffers between steps. Calls that would need more fail. Default: 4 GiB, and
+    /// all that there is in WebAssembly.
+    pub max_arena_bytes: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            isa: Isa::detect(),
+            tiles: Vec::new(),
+            max_arena_bytes: usize::try_from(4u64 << 30).unwrap_or(usize::MAX),
+        }
+    }
 }
 
 impl Executor {
-    /// Loads a plan: parses and optimises its sub-graphs.
+    /// Loads a plan: copies its constants, loads its sub-graphs, and binds it if no sizes are missing.
     ///
     /// # Errors
-    /// If the plan is invalid, or a sub-graph cannot be loaded.
-    pub fn load(plan: &Plan<'_>) -> Result<Self, LoadError> {
+    /// If the plan is invalid, a sub-graph cannot be loaded, there is no kernel for a step, or memory is short.
+    pub fn load(plan: &Plan<'_>, options: LoadOptions) -> Result<Self, LoadError> {
         plan.verify()
-            .map_err(|error| LoadError(error.to_string()))?;
-        let steps = plan
-            .steps
-            .iter()
-            .map(|step| LoadedStep::load(plan, step))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+            .map_err(|error| LoadError::new(error.to_string()))?;
+        let executor = Self {
             description: plan.description.clone(),
-            values: plan.values.clone(),
-            steps,
-            outputs: output_ids(plan)?,
-        })
+            program: Program::load(plan, options)?,
+            bindings: Cache::default(),
+            states: Mutex::default(),
+        };
+        let symbols = executor.program.symbols.len();
+        if (0..symbols).all(|symbol| executor.program.counts_rows(symbol)) {
+            executor
+                .bind(&vec![1; symbols])
+                .map_err(|error| LoadError::new(error.to_string()))?;
+        }
+        Ok(executor)
     }
 
     /// Returns what the model says about itself.
@@ -45,108 +76,245 @@ impl Executor {
         &self.description
     }
 
+    /// Returns the names of the sizes that a call decides, in the order of the plan.
+    pub fn symbols(&self) -> &[String] {
+        &self.program.symbols
+    }
+
+    /// Binds the plan to sizes ahead of a call, one for each of the [`symbols`](Self::symbols).
+    ///
+    /// # Errors
+    /// If the model has no such sizes.
+    pub fn bind(&self, sizes: &[u32]) -> Result<(), PredictError> {
+        self.binding(sizes).map(drop)
+    }
+
+    /// Returns the dims of the outputs for given sizes of the symbols; `None` where only the data decides them.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn output_dims(&self, sizes: &[u32]) -> Result<Vec<Option<Vec<u32>>>, PredictError> {
+        let binding = self.binding(sizes)?;
+        let rows = self.program.rows(sizes);
+        let dims = |output: &BoundOutput| self.dims_of(output, rows);
+        Ok(binding.outputs().iter().map(dims).collect())
+    }
+
     /// Computes the outputs, in the signature's order.
     ///
     /// # Errors
-    /// If an input does not fit the signature, or a step fails.
+    /// If an input does not fit the signature, a step fails, or memory is short.
     pub fn predict(&self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>, PredictError> {
         let signature = &self.description.signature;
-        signature.bind(inputs)?;
-
-        let mut values: Vec<Option<TValue>> = vec![None; self.values.len()];
-        for (slot, spec) in values.iter_mut().zip(&signature.inputs) {
-            let (_, tensor) = inputs
-                .iter()
-                .find(|(name, _)| *name == spec.name)
-                .expect("`bind` found every input");
-            *slot = Some(
-                to_tract(tensor)
-                    .map_err(|error| PredictError::failed(&spec.name, &error))?
-                    .into(),
-            );
-        }
-        for step in &self.steps {
-            step.run(&mut values)?;
-        }
-        self.outputs
+        let symbols = signature.bind(inputs)?;
+        let sizes: Vec<u32> = self
+            .program
+            .symbols
             .iter()
-            .map(|id| {
-                let spec = &self.values[id.index()];
-                let value = values[id.index()]
-                    .as_ref()
-                    .expect("`verify` saw every output written");
-                let tensor =
-                    from_tract(value).map_err(|error| PredictError::failed(&spec.name, &error))?;
-                Ok((spec.name.clone(), tensor))
+            .map(|symbol| symbols[symbol])
+            .collect();
+        let slices: Vec<&[u8]> = signature
+            .inputs
+            .iter()
+            .map(|spec| {
+                let named = inputs.iter().find(|(name, _)| *name == spec.name);
+                named.expect("`bind` found every input").1.data()
+            })
+            .collect();
+
+        let binding = self.binding(&sizes)?;
+        let rows = self.program.rows(&sizes);
+        let mut buffers = self.allocate_outputs(&binding, rows)?;
+        let mut outputs: Vec<&mut [u8]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut state = self.take_state();
+        let result = self
+            .run_bound(
+                &binding,
+                &mut state,
+                rows,
+                &slices,
+                &mut outputs,
+                &mut |_| (),
+            )
+            .and_then(|()| self.name_outputs(&binding, &mut state, rows, buffers));
+        state.forget();
+        self.return_state(state);
+        result
+    }
+
+    /// Computes the outputs into the caller's memory.
+    ///
+    /// There is one size for each of the [`symbols`](Self::symbols), and one slice for each input and output of the signature, in
+    /// its order, as long as their dims say; an output whose dims only the data decides has none, and is lost. Slices that begin at
+    /// multiples of 64 bytes are used in place, others are copied. In a `state` that has served such sizes before, nothing is
+    /// allocated, unless there are tract steps.
+    ///
+    /// # Errors
+    /// If a slice has another length, a step fails, or memory is short.
+    pub fn run(
+        &self,
+        state: &mut State,
+        sizes: &[u32],
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+    ) -> Result<(), PredictError> {
+        self.run_observed(state, sizes, inputs, outputs, &mut |_| ())
+    }
+
+    /// As [`run`](Self::run), and calls `after_step` with the index of each step that has run.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_observed(
+        &self,
+        state: &mut State,
+        sizes: &[u32],
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        after_step: &mut dyn FnMut(usize),
+    ) -> Result<(), PredictError> {
+        let binding = self.binding(sizes)?;
+        let rows = self.program.rows(sizes);
+        let result = self.run_bound(&binding, state, rows, inputs, outputs, after_step);
+        state.forget();
+        result
+    }
+
+    fn binding(&self, sizes: &[u32]) -> Result<Arc<Binding>, PredictError> {
+        let symbols = self.program.symbols.len();
+        if sizes.len() != symbols {
+            return Err(PredictError::Failed(format!(
+                "expected sizes of {symbols} symbols, found {}",
+                sizes.len()
+            )));
+        }
+        self.bindings.bind(&self.program, sizes)
+    }
+
+    fn run_bound(
+        &self,
+        binding: &Binding,
+        state: &mut State,
+        rows: usize,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        after_step: &mut dyn FnMut(usize),
+    ) -> Result<(), PredictError> {
+        let specs = &self.description.signature;
+        let input_bytes = binding.input_bytes().iter().copied();
+        let input_specs = specs.inputs.iter().map(|spec| spec.name.as_str());
+        let found = inputs.iter().map(|input| input.len());
+        check_lengths("input", input_specs, input_bytes, found, rows)?;
+        let output_bytes = (0..binding.outputs().len()).map(|index| binding.output_bytes(index));
+        let output_specs = specs.outputs.iter().map(|spec| spec.name.as_str());
+        let found = outputs.iter().map(|output| output.len());
+        check_lengths("output", output_specs, output_bytes, found, rows)?;
+        (0..rows)
+            .try_for_each(|row| binding.run(&self.program, state, inputs, outputs, row, after_step))
+    }
+
+    fn allocate_outputs(
+        &self,
+        binding: &Binding,
+        rows: usize,
+    ) -> Result<Vec<Vec<u8>>, PredictError> {
+        let allocate = |index: usize| {
+            let row_bytes = binding.output_bytes(index);
+            let expected_bytes = row_bytes.saturating_mul(rows);
+            bytemuck::try_zeroed_vec(expected_bytes)
+                .map_err(|()| PredictError::OutOfMemory { expected_bytes })
+        };
+        (0..binding.outputs().len()).map(allocate).collect()
+    }
+
+    /// Makes tensors of the bytes that a call left.
+    fn name_outputs(
+        &self,
+        binding: &Binding,
+        state: &mut State,
+        rows: usize,
+        buffers: Vec<Vec<u8>>,
+    ) -> Result<Vec<NamedTensor>, PredictError> {
+        let specs = &self.description.signature.outputs;
+        let outputs = binding.outputs().iter().zip(specs).zip(buffers);
+        outputs
+            .map(|((output, spec), data)| {
+                let tensor = match (&output.tensor, self.dims_of(output, rows)) {
+                    (Some(tensor), Some(dims)) => Tensor::new(tensor.datum_type, dims, data)
+                        .map_err(|error| error.to_string()),
+                    _ => dynamic_output(state, output),
+                };
+                let named =
+                    |reason| PredictError::Failed(format!("output `{}`: {reason}", spec.name));
+                Ok((spec.name.clone(), tensor.map_err(named)?))
             })
             .collect()
     }
-}
 
-/// A sub-graph or plan that cannot be loaded.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub struct LoadError(String);
-
-impl LoadError {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
-}
-
-/// Why a call produced no outputs.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PredictError {
-    /// An input does not fit the signature.
-    #[error(transparent)]
-    InvalidInput(#[from] InvalidInput),
-    /// The model cannot be computed for these inputs.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl PredictError {
-    fn failed(name: &str, error: &dyn std::fmt::Display) -> Self {
-        Self::Failed(format!("`{name}`: {error}"))
-    }
-}
-
-enum LoadedStep {
-    Tract(LoadedTractStep),
-}
-
-impl LoadedStep {
-    fn load(plan: &Plan<'_>, step: &Step) -> Result<Self, LoadError> {
-        match step {
-            Step::Tract(step) => LoadedTractStep::load(plan, step).map(Self::Tract),
+    fn dims_of(&self, output: &BoundOutput, rows: usize) -> Option<Vec<u32>> {
+        let tensor = output.tensor.as_ref()?;
+        // Dims were `u32` before they were bound, and rows come from one.
+        let mut dims: Vec<u32> = tensor.dims.iter().map(|&dim| dim as u32).collect();
+        if let (Some(_), Some(first)) = (self.program.row_symbol, dims.first_mut()) {
+            *first = rows as u32;
         }
+        Some(dims)
     }
 
-    fn run(&self, values: &mut [Option<TValue>]) -> Result<(), PredictError> {
-        match self {
-            Self::Tract(step) => step.run(values),
+    fn take_state(&self) -> State {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.pop().unwrap_or_default()
+    }
+
+    fn return_state(&self, state: State) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if states.len() < MAX_STATES {
+            states.push(state);
         }
     }
 }
 
-fn output_ids(plan: &Plan<'_>) -> Result<Vec<ValueId>, LoadError> {
-    let inputs = plan.description.signature.inputs.len();
-    let find = |name: &str| {
-        // A value that a step writes comes before an input of the same name.
-        let written = (inputs..plan.values.len()).find(|&index| plan.values[index].name == name);
-        let index = written.or_else(|| {
-            plan.values[..inputs]
-                .iter()
-                .position(|value| value.name == name)
-        })?;
-        u32::try_from(index).ok().map(ValueId)
-    };
-    let outputs = &plan.description.signature.outputs;
-    outputs
-        .iter()
-        .map(|output| {
-            find(&output.name).ok_or_else(|| LoadError::new(format!("no value `{}`", output.name)))
-        })
-        .collect()
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Executor({}, {} steps)",
+            self.description.name,
+            self.program.steps.len()
+        )
+    }
+}
+
+fn check_lengths<'a>(
+    what: &str,
+    names: impl ExactSizeIterator<Item = &'a str>,
+    row_bytes: impl Iterator<Item = usize>,
+    found: impl ExactSizeIterator<Item = usize>,
+    rows: usize,
+) -> Result<(), PredictError> {
+    if names.len() != found.len() {
+        return Err(PredictError::Failed(format!(
+            "expected {} {what}s, found {}",
+            names.len(),
+            found.len()
+        )));
+    }
+    for ((name, row_bytes), found) in names.zip(row_bytes).zip(found) {
+        if row_bytes.checked_mul(rows) != Some(found) {
+            return Err(PredictError::Failed(format!(
+                "{what} `{name}`: expected {rows} × {row_bytes} bytes, found {found}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(feature = "tract")]
+fn dynamic_output(state: &mut State, output: &BoundOutput) -> Result<Tensor, String> {
+    state.dynamic.to_tensor(output.value)
+}
+
+#[cfg(not(feature = "tract"))]
+fn dynamic_output(_: &mut State, _: &BoundOutput) -> Result<Tensor, String> {
+    unreachable!("only tract steps write values of unknown dims")
 }

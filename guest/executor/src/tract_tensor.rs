@@ -48,25 +48,78 @@ pub fn datum_type_from_tract(datum_type: tract::DatumType) -> Option<DatumType> 
 ///
 /// # Errors
 /// If tract has no such datum type, or memory is short.
+pub fn to_tract(tensor: &Tensor) -> TractResult<tract::Tensor> {
+    let dims: Vec<usize> = tensor.dims().iter().map(|&dim| dim as usize).collect();
+    slice_to_tract(tensor.datum_type(), &dims, tensor.data())
+}
+
+/// Copies row-major elements into one of tract's tensors.
+///
+/// # Errors
+/// If there are more or fewer bytes than the dims say, tract has no such datum type, or memory is short.
 #[expect(
     unsafe_code,
     reason = "tract has no safe way to make a tensor of a datum type known at run time"
 )]
-pub fn to_tract(tensor: &Tensor) -> TractResult<tract::Tensor> {
-    let Some(datum_type) = datum_type_to_tract(tensor.datum_type()) else {
-        bail!(
-            "tensors of {} are not computed with yet",
-            tensor.datum_type()
-        );
+pub(crate) fn slice_to_tract(
+    datum_type: DatumType,
+    dims: &[usize],
+    bytes: &[u8],
+) -> TractResult<tract::Tensor> {
+    let Some(tract_type) = datum_type_to_tract(datum_type) else {
+        bail!("tensors of {datum_type} are not computed with yet");
     };
-    let dims: Vec<usize> = tensor.dims().iter().map(|&dim| dim as usize).collect();
-    if tensor.datum_type() == DatumType::Bool {
-        let bools: Vec<bool> = tensor.data().iter().map(|&byte| byte != 0).collect();
-        return tract::Tensor::from_shape(&dims, &bools);
+    let expected = dims
+        .iter()
+        .try_fold(datum_type.width_bytes(), |product, &dim| {
+            product.checked_mul(dim)
+        });
+    if expected != Some(bytes.len()) {
+        bail!(
+            "expected as many bytes as {datum_type}{dims:?} has, found {}",
+            bytes.len()
+        );
     }
-    // SAFETY: `Tensor` guarantees that its bytes are as many as its dims and datum type say. Of the datum types
-    // that remain, numbers all, every pattern of bits is a value.
-    unsafe { tract::Tensor::from_raw_dt(datum_type, &dims, tensor.data()) }
+    if datum_type == DatumType::Bool {
+        let bools: Vec<bool> = bytes.iter().map(|&byte| byte != 0).collect();
+        return tract::Tensor::from_shape(dims, &bools);
+    }
+    // SAFETY: there are as many bytes as dims and datum type say. Of the datum types that remain, numbers all, every
+    // pattern of bits is a value.
+    unsafe { tract::Tensor::from_raw_dt(tract_type, dims, bytes) }
+}
+
+/// Copies one of tract's tensors into memory for a tensor of known type.
+///
+/// # Errors
+/// If it has another type.
+pub(crate) fn copy_from_tract(
+    tensor: &tract::Tensor,
+    datum_type: DatumType,
+    dims: &[usize],
+    bytes: &mut [u8],
+) -> TractResult<()> {
+    let found_type = datum_type_from_tract(tensor.datum_type());
+    if found_type != Some(datum_type) || tensor.shape() != dims {
+        bail!(
+            "expected {datum_type}{dims:?} from tract, found {:?}{:?}",
+            tensor.datum_type(),
+            tensor.shape()
+        );
+    }
+    let integers;
+    let found = match tensor.datum_type() {
+        tract::DatumType::TDim => {
+            integers = tensor.cast_to::<i64>()?;
+            integers.as_bytes()
+        }
+        _ => tensor.as_bytes(),
+    };
+    if found.len() != bytes.len() {
+        bail!("expected {} bytes, found {}", bytes.len(), found.len());
+    }
+    bytes.copy_from_slice(found);
+    Ok(())
 }
 
 /// Copies one of tract's tensors.
@@ -118,6 +171,32 @@ mod tests {
             from_tract(&to_tract(&tensor).unwrap()).unwrap().data(),
             [0, 1, 1]
         );
+    }
+
+    #[test]
+    fn bytes_that_do_not_fit_the_dims_are_refused() {
+        assert!(slice_to_tract(DatumType::F32, &[2], &[0; 7]).is_err());
+        assert!(slice_to_tract(DatumType::Bf16, &[1], &[0; 2]).is_err());
+        assert!(slice_to_tract(DatumType::F32, &[usize::MAX, 2], &[]).is_err());
+    }
+
+    #[test]
+    fn only_tensors_of_the_expected_type_are_copied_out() {
+        let tensor = tract_onnx::prelude::tensor1(&[1.0f32, 2.0]);
+        let mut bytes = [0; 8];
+        copy_from_tract(&tensor, DatumType::F32, &[2], &mut bytes).unwrap();
+        assert_eq!(bytes[4..], 2f32.to_le_bytes());
+        let error = copy_from_tract(&tensor, DatumType::F32, &[1, 2], &mut bytes).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "expected f32[1, 2] from tract, found F32[2]"
+        );
+        assert!(copy_from_tract(&tensor, DatumType::I32, &[2], &mut bytes).is_err());
+        assert!(copy_from_tract(&tensor, DatumType::F32, &[2], &mut [0; 4]).is_err());
+
+        let dim = tract::tensor0(tract_onnx::prelude::TDim::from(7));
+        copy_from_tract(&dim, DatumType::I64, &[], &mut bytes).unwrap();
+        assert_eq!(i64::from_le_bytes(bytes), 7);
     }
 
     #[test]

@@ -9,18 +9,29 @@
 //!            │ verify: indices, order, ranges, names
 //! ```
 //!
-//! - [`plan`] holds the types.
+//! - [`plan`] holds the types, [`kernel`] what steps compute, [`dims`] sizes.
 //! - [`wire`] turns plans into bytes and back.
 //! - [`verify`] says what every reader may rely on.
+//! - [`lifetimes`] says from which step to which each buffer is needed.
 //! - [`text`] prints plans for people and snapshot tests.
 
 #![forbid(unsafe_code)]
 
+pub mod dims;
+#[cfg(test)]
+mod example;
+pub mod kernel;
+pub mod lifetimes;
 pub mod plan;
 pub mod text;
 pub mod verify;
 pub mod wire;
 
-pub use plan::{Description, Plan, Step, SubgraphFormat, TractStep, Value, ValueId};
+pub use dims::{DimError, DimExpr, DimOp, SymbolId};
+pub use kernel::Kernel;
+pub use lifetimes::{Lifetime, Lifetimes};
+pub use plan::{
+    Description, Layout, Plan, Step, Storage, SubgraphFormat, TileSpec, TractStep, Value, ValueId,
+};
 pub use verify::InvalidPlan;
 pub use wire::ReadError;

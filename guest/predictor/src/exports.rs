@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use tensorlet_executor::{Executor, PredictError};
+use tensorlet_executor::{Executor, LoadOptions, PredictError};
 use tensorlet_plan::Plan;
 use tensorlet_tensor::signature::Claim;
 use tensorlet_tensor::{self as ours, NamedTensor};
@@ -10,7 +10,7 @@ use tensorlet_tensor::{self as ours, NamedTensor};
 use crate::bindings::Guest;
 use crate::bindings::exports::tensorlet::model::predict;
 use crate::bindings::exports::tensorlet::model::tensor as wit;
-use crate::heap;
+use crate::{heap, tiles};
 
 /// The executor, once `prepare` has run.
 static EXECUTOR: OnceLock<Executor> = OnceLock::new();
@@ -19,13 +19,23 @@ static EXECUTOR: OnceLock<Executor> = OnceLock::new();
 pub(crate) struct Predictor;
 
 impl Guest for Predictor {
-    fn prepare(plan: Vec<u8>, lifetimes: Option<Vec<u8>>) -> Result<Vec<u8>, String> {
+    fn prepare(
+        plan: Vec<u8>,
+        lifetimes: Option<Vec<u8>>,
+        first_tile: u32,
+    ) -> Result<Vec<u8>, String> {
         heap::begin(lifetimes);
         let executor = {
             let plan = Plan::read(&plan).map_err(|error| error.to_string())?;
-            Executor::load(&plan).map_err(|error| error.to_string())?
+            let options = LoadOptions {
+                tiles: tiles::emitted(&plan.tiles, first_tile)?,
+                ..LoadOptions::default()
+            };
+            Executor::load(&plan, options).map_err(|error| error.to_string())?
         };
         drop(plan);
+        // The sizes of the first call are likely these, and whether the model has them is for the call to say.
+        let _ = executor.bind(&vec![1; executor.symbols().len()]);
         EXECUTOR
             .set(executor)
             .map_err(|_| "expected an empty predictor, found one that holds a plan".to_owned())?;

@@ -33,6 +33,16 @@ static HEAP: Global = Global(UnsafeCell::new(Heap::new()));
 /// What is allocated before `begin`, from this size on, is what the host passes in: a temporary.
 const PASSED_BYTES: usize = 64;
 
+/// What is allocated with at least so many bytes begins at a multiple of [`TENSOR_ALIGN_BYTES`]: it may be a tensor, which
+/// kernels use in place if it does.
+const TENSOR_BYTES: usize = 1024;
+
+/// See [`TENSOR_BYTES`].
+const TENSOR_ALIGN_BYTES: usize = 64;
+
+/// Every block begins at a multiple of this.
+const MALLOC_ALIGN_BYTES: usize = 2 * size_of::<usize>();
+
 /// The room for what is resident, as a multiple of the largest thing passed in. Untouched pages cost nothing.
 const ROOM_FACTOR: usize = 4;
 
@@ -150,6 +160,10 @@ impl Heap {
     }
 
     fn alloc(&mut self, layout: Layout, zeroed: bool) -> *mut u8 {
+        let layout = match layout.size() {
+            TENSOR_BYTES.. => layout.align_to(TENSOR_ALIGN_BYTES).unwrap_or(layout),
+            _ => layout,
+        };
         let mut block = ptr::null_mut();
         if self.next_is_resident(layout.size()) {
             block = raw_alloc(&mut self.resident, layout, zeroed);
@@ -168,28 +182,27 @@ impl Heap {
         if let Some(trace) = &mut self.trace {
             trace.forget(block);
         }
-        // SAFETY: the caller returns a block of this layout, and its address tells the part that it came from.
+        // SAFETY: the caller returns a block of this layout, and its address tells the part that it came from. It may be
+        // aligned to more than the layout says, which `c_free` need not know.
         unsafe {
             if block.addr() >= self.scratch_base {
                 self.scratch_blocks -= 1;
-                self.scratch.free(block, layout.size(), layout.align());
+                self.scratch.c_free(block);
             } else {
                 if !matches!(self.phase, Phase::Run) {
                     // What was freed must not be in the snapshot.
                     ptr::write_bytes(block, 0, layout.size());
                 }
-                self.resident.free(block, layout.size(), layout.align());
+                self.resident.c_free(block);
             }
         }
     }
 
     fn realloc(&mut self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if matches!(self.phase, Phase::Run) && block.addr() < self.scratch_base {
-            // SAFETY: as for `free`.
-            return unsafe {
-                self.resident
-                    .realloc(block, layout.size(), layout.align(), new_size)
-            };
+        let is_resident = block.addr() < self.scratch_base;
+        if matches!(self.phase, Phase::Run) && is_resident && layout.align() <= MALLOC_ALIGN_BYTES {
+            // SAFETY: as for `free`. What comes back is aligned to at least `MALLOC_ALIGN_BYTES`.
+            return unsafe { self.resident.c_realloc(block, new_size) };
         }
         // SAFETY: the caller promises that the new size is valid for this alignment.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };

@@ -4,6 +4,7 @@
 //! memory. What comes out exports `tensorlet:model/predict` and imports nothing.
 //!
 //! - [`exports`] is the boundary: WIT types in, WIT types out.
+//! - [`tiles`] knows where the functions are that the compiler writes for a plan.
 //! - [`heap`] places what outlives `prepare` side by side, so that the kept memory is dense.
 //! - [`pages`] hands out linear memory.
 
@@ -12,6 +13,7 @@
 mod exports;
 mod heap;
 mod pages;
+mod tiles;
 
 /// What wit-bindgen makes of the world `predictor`.
 mod bindings {

@@ -69,6 +69,9 @@ pub(crate) struct BuildArgs {
     /// Version of the model [default: model.toml's, else 1]
     #[arg(long, value_parser = parse_version)]
     pub(crate) version: Option<String>,
+    /// Refuse a model with operators that have no kernel and would be left to tract, an engine of 17 MB
+    #[arg(long)]
+    pub(crate) lean: bool,
 }
 
 /// Show what a component takes, gives and holds, without running it

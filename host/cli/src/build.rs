@@ -1,7 +1,7 @@
 //! `tensorlet build`: an ONNX model becomes a component.
 
 mod names;
-mod predictor;
+mod predictors;
 mod source;
 mod summary;
 
@@ -27,7 +27,7 @@ const STAGES: u64 = 8;
 /// Compiles the model, writes the component, compiles that for this machine into the cache, and prints a summary.
 pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
     let start = now();
-    let predictor = predictor::bytes()?;
+    let predictors = predictors::embedded()?;
     let source = Source::resolve(args)?;
     let output = output(args, &source)?;
     let preparing = settings.engine(Purpose::Prepare)?;
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
     let progress = Progress::new(STAGES);
     let built = tensorlet_compile::build(
         &preparing,
-        predictor,
+        predictors,
         &source.onnx,
         &source.options,
         &mut |stage| {

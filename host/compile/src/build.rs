@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use tensorlet_plan::{Description, Plan};
+use tensorlet_plan::{Description, Kernel, Plan};
 use tensorlet_runtime::Engine;
 use tensorlet_tensor::{Signature, TensorSpec};
 use tract_onnx::pb::ModelProto;
 
 use crate::error::{CompileError, CompileErrorKind};
 use crate::literal::Literal;
-use crate::rewrite::{RewriteError, RewriteErrorKind, Rewritten, rewrite};
-use crate::{inputs, lower, rows, snapshot, source, trim};
+use crate::rewrite::{self, RewriteError, RewriteErrorKind, Rewritten};
+use crate::{emit, import, inputs, lower, passes, rows, snapshot, source, trim};
 
 /// What a user says of a model beside the ONNX file.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,17 @@ pub struct BuildOptions {
     pub bind: BTreeMap<String, Literal>,
     /// What else the component says of itself, by key.
     pub metadata: BTreeMap<String, String>,
+    /// Whether operators that have no kernel are an error, rather than left to tract.
+    pub lean: bool,
+}
+
+/// The components of `guest/predictor`.
+#[derive(Clone, Copy, Debug)]
+pub struct Predictors<'a> {
+    /// The one without tract, for plans whose steps all have kernels.
+    pub lean: &'a [u8],
+    /// The one with tract, for all others.
+    pub with_tract: &'a [u8],
 }
 
 /// The stages of a build, in order.
@@ -54,20 +65,21 @@ pub struct Built {
     pub component: Vec<u8>,
     /// How many bytes the ONNX file has, without external data.
     pub onnx_bytes: u64,
-    /// The operators of the model and how often each occurs.
-    pub operators: BTreeMap<String, u32>,
+    /// How many steps the plan has.
+    pub steps: usize,
+    /// The operators that have no kernel, and how often each occurs. If there are none, the component is lean.
+    pub left_to_tract: BTreeMap<String, u32>,
 }
 
 /// Compiles the model in an ONNX file into a component.
 ///
-/// `predictor` is the component of `guest/predictor`; `engine` runs it twice, so one that compiles quickly serves best.
-/// The same inputs give the same bytes.
+/// `engine` runs one of the predictors twice, so one that compiles quickly serves best. The same inputs give the same bytes.
 ///
 /// # Errors
-/// If the file or what it refers to cannot be read, is no ONNX model, or cannot be computed.
+/// If the file or what it refers to cannot be read, is no ONNX model, or cannot be computed; or if it is to be lean and is not.
 pub fn build(
     engine: &Engine,
-    predictor: &[u8],
+    predictors: &Predictors<'_>,
     onnx: &Path,
     options: &BuildOptions,
     progress: &mut dyn FnMut(Stage),
@@ -82,15 +94,26 @@ pub fn build(
     };
     let header = plan.write_header().map_err(invalid)?;
     let bytes = plan.write().map_err(invalid)?;
-    let operators = plan.operators();
+    let left_to_tract = plan.tract_operators();
+    let steps = plan.steps.len();
+    let tiles = plan.tiles.clone();
     drop(plan);
 
-    let mut component = snapshot::snapshot(engine, predictor, &bytes, progress)?;
+    let predictor = if left_to_tract.is_empty() {
+        predictors.lean
+    } else {
+        predictors.with_tract
+    };
+    let unlike = |reason: String| CompileError::new(CompileErrorKind::Predictor, reason);
+    let first_tile = emit::table_size(predictor).map_err(unlike)?;
+    let component = snapshot::snapshot(engine, predictor, &bytes, first_tile, progress)?;
+    let mut component = emit::append_tiles(component, &tiles).map_err(unlike)?;
     trim::append_plan_header(&mut component, &header);
     Ok(Built {
         component,
         onnx_bytes,
-        operators,
+        steps,
+        left_to_tract,
     })
 }
 
@@ -110,7 +133,6 @@ fn plan_file(
     progress(Stage::Read);
     let source::Source { mut model, bytes } = source::read(onnx)?;
     progress(Stage::Analyse);
-    let operators = lower::count_operators(&model);
     let mut metadata = options.metadata.clone();
     metadata.extend(facts(&model, &bytes));
     let onnx_bytes = bytes.len() as u64;
@@ -118,21 +140,59 @@ fn plan_file(
 
     let graph = model.graph.as_mut().expect("`source::read` found a graph");
     inputs::resolve(graph, &options.inputs, &options.bind)?;
-    let rewritten = rewrite(model.clone()).map_err(rewrite_error)?;
-    let signature = Signature::new(rewritten.inputs.clone(), rewritten.outputs.clone());
-    let one_row = one_row(model, &rewritten, &signature);
+    let describe = |inputs: &[TensorSpec], outputs: &[TensorSpec]| Description {
+        name: options.name.clone(),
+        version: options.version.clone(),
+        signature: Signature::new(inputs.to_vec(), outputs.to_vec()),
+        metadata: metadata.clone(),
+    };
+    let plan = match plan_of_kernels(&model, &describe)? {
+        Some(plan) => plan,
+        None => plan_by_tract(model, &describe)?,
+    };
+    if options.lean {
+        check_lean(&plan)?;
+    }
+    Ok((plan, onnx_bytes))
+}
+
+/// Makes the description of a model with these inputs and outputs.
+type Describe<'a> = &'a dyn Fn(&[TensorSpec], &[TensorSpec]) -> Description;
+
+/// Makes a plan of kernels, with what has none left to tract; `None` if tract is better given the whole model.
+fn plan_of_kernels(
+    model: &ModelProto,
+    describe: Describe<'_>,
+) -> Result<Option<Plan<'static>>, CompileError> {
+    let analysed = rewrite::analyse(model.clone()).map_err(rewrite_error)?;
+    let Some(outputs) = &analysed.outputs else {
+        return Ok(None);
+    };
+    let Some(mut graph) = import::import(&analysed) else {
+        return Ok(None);
+    };
+    passes::optimise(&mut graph);
+    let description = describe(&analysed.inputs, outputs);
+    Ok(lower::lower(graph, description, &analysed.model).ok())
+}
+
+/// Makes a plan of one step, the whole model by tract.
+fn plan_by_tract(
+    model: ModelProto,
+    describe: Describe<'_>,
+) -> Result<Plan<'static>, CompileError> {
+    let operators = lower::count_operators(&model);
+    let rewritten = rewrite::rewrite(model.clone()).map_err(rewrite_error)?;
+    let description = describe(&rewritten.inputs, &rewritten.outputs);
+    let one_row = one_row(model, &rewritten, &description.signature);
     let subgraph = one_row
         .as_ref()
         .map_or(&rewritten.model, |one_row| &one_row.model);
-    let description = Description {
-        name: options.name.clone(),
-        version: options.version.clone(),
-        signature,
-        metadata,
-    };
-    Ok((
-        lower::lower(description, subgraph, one_row.is_some(), operators),
-        onnx_bytes,
+    Ok(lower::lower_whole(
+        description,
+        subgraph,
+        one_row.is_some(),
+        operators,
     ))
 }
 
@@ -147,7 +207,33 @@ fn one_row(
         return None;
     }
     inputs::fix_symbol(model.graph.as_mut()?, symbol, 1);
-    rewrite(model).ok()
+    rewrite::rewrite(model).ok()
+}
+
+/// Checks that no operator is left to tract.
+fn check_lean(plan: &Plan<'_>) -> Result<(), CompileError> {
+    let left: Vec<String> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.kernel {
+            Kernel::Tract(tract) => {
+                let operators = tract.operators.iter();
+                let operators: Vec<String> = operators
+                    .map(|(operator, count)| format!("{operator}×{count}"))
+                    .collect();
+                Some(format!("{} (at `{}`)", operators.join(" "), step.name))
+            }
+            _ => None,
+        })
+        .collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "expected a model whose operators all have kernels, found some that have none: {}",
+        left.join(", ")
+    );
+    Err(CompileError::new(CompileErrorKind::Unsupported, message))
 }
 
 /// Returns what the ONNX file says of itself.

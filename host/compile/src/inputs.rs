@@ -197,7 +197,7 @@ pub(crate) fn fix_symbol(graph: &mut GraphProto, symbol: &str, size: u32) {
     }
 }
 
-fn tensor_type(datum_type: DatumType, dims: &[Dim]) -> TypeProto {
+pub(crate) fn tensor_type(datum_type: DatumType, dims: &[Dim]) -> TypeProto {
     let dim = |dim: &Dim| {
         let value = match dim {
             Dim::Fixed(size) => dimension::Value::DimValue(i64::from(*size)),
@@ -254,7 +254,7 @@ fn datum_type_from_onnx(data_type: DataType) -> Option<DatumType> {
         .find(|&datum_type| datum_type_to_onnx(datum_type) == data_type)
 }
 
-fn datum_type_to_onnx(datum_type: DatumType) -> DataType {
+pub(crate) fn datum_type_to_onnx(datum_type: DatumType) -> DataType {
     match datum_type {
         DatumType::Bool => DataType::Bool,
         DatumType::U8 => DataType::Uint8,

@@ -1,30 +1,36 @@
 //! Compiles ONNX models into WASI components.
 //!
 //! ```text
-//! model.onnx ─ source ─► ModelProto ─ inputs, rewrite ─► graph that tract computes
-//!   ─ lower ─► plan ─ snapshot ─► predictor with the plan in its memory ─ trim ─► component
+//! model.onnx ─ source ─► ModelProto ─ inputs, rewrite ─► the same, every shape known ─ import ─► graph of kernels
+//!   ─ passes ─► fused graph ─ lower ─► plan ─ snapshot ─► predictor with the plan in its memory ─ emit, trim ─► component
 //! ```
 //!
 //! - [`mod@build`] is the way through, and the public interface.
+//! - [`emit`] writes functions as WebAssembly, for the loops that are fastest so.
 //! - [`literal`] holds values that users bind inputs to.
-//! - [`rewrite`] changes a model's graph until tract can type it.
-//! - `source` reads files, `inputs` fixes dims, `rows` finds models that can be computed row by row, `lower` makes plans, `snapshot` pre-initialises predictors, `trim`
-//!   changes the bytes of components.
+//! - [`rewrite`] changes a model's ONNX graph until the shapes of all values are known.
+//! - `source` reads files, `inputs` fixes dims, `import` makes kernels of operators, `passes` fold and fuse them, `lower` makes plans of
+//!   them, with what has no kernel left to tract; `rows` finds models that tract can compute row by row, `snapshot` pre-initialises
+//!   predictors, `trim` changes the bytes of components.
 
 #![forbid(unsafe_code)]
 
 pub mod build;
+pub mod emit;
 mod error;
+mod graph;
+mod import;
 mod inputs;
 pub mod literal;
 mod lower;
+mod passes;
 pub mod rewrite;
 mod rows;
 mod snapshot;
 mod source;
 mod trim;
 
-pub use build::{BuildOptions, Built, Stage, build, plan};
+pub use build::{BuildOptions, Built, Predictors, Stage, build, plan};
 pub use error::{CompileError, CompileErrorKind};
 pub use literal::{InvalidLiteral, Literal};
 pub use trim::PLAN_SECTION;

@@ -31,7 +31,8 @@ const PREPARE: &str = "prepare";
 /// What the core module calls it.
 const CORE_PREPARE: &str = "Prepare";
 
-/// Returns the predictor with the memory that `prepare` leaves.
+/// Returns the predictor with the memory that `prepare` leaves. The functions that the compiler writes for the plan will be at
+/// `first_tile` of the predictor's table, and are appended later.
 ///
 /// # Errors
 /// If the predictor is not one, refuses the plan, or runs out of memory.
@@ -39,6 +40,7 @@ pub(crate) fn snapshot(
     engine: &Engine,
     predictor: &[u8],
     plan: &[u8],
+    first_tile: u32,
     progress: &mut dyn FnMut(Stage),
 ) -> Result<Vec<u8>, CompileError> {
     progress(Stage::CompilePredictor);
@@ -58,9 +60,9 @@ pub(crate) fn snapshot(
     })?;
 
     progress(Stage::Prepare);
-    let lifetimes = Prepared::new(engine, &component, plan, None)?.answer;
+    let lifetimes = Prepared::new(engine, &component, (plan, None, first_tile))?.answer;
     progress(Stage::Place);
-    let mut prepared = Prepared::new(engine, &component, plan, Some(&lifetimes))?;
+    let mut prepared = Prepared::new(engine, &component, (plan, Some(&lifetimes), first_tile))?;
 
     progress(Stage::Snapshot);
     let keep_bytes = prepared
@@ -81,7 +83,8 @@ pub(crate) fn snapshot(
 }
 
 /// What `prepare` takes: the plan, and which allocations survive.
-type PrepareParams<'a> = (&'a [u8], Option<&'a [u8]>);
+/// The plan, what of it survives, and where the compiler's functions will be.
+type PrepareParams<'a> = (&'a [u8], Option<&'a [u8]>, u32);
 
 /// An instance in which `prepare` has run.
 struct Prepared {
@@ -94,8 +97,7 @@ impl Prepared {
     fn new(
         engine: &Engine,
         component: &Component,
-        plan: &[u8],
-        lifetimes: Option<&[u8]>,
+        params: PrepareParams<'_>,
     ) -> Result<Self, CompileError> {
         let mut store = Store::new(engine.raw(), Limiter::default());
         store.limiter(|limiter| limiter);
@@ -108,7 +110,7 @@ impl Prepared {
             .get_typed_func(&mut store, PREPARE)
             .map_err(predictor_error)?;
 
-        let result = prepare.call(&mut store, (plan, lifetimes));
+        let result = prepare.call(&mut store, params);
         let answer = match result {
             Ok((Ok(answer),)) => answer,
             Ok((Err(reason),)) => {

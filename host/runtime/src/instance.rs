@@ -157,8 +157,9 @@ impl Instance {
         let component = self.component;
         let result: (Result<Vec<u8>, String>,) = self.call(None, |store| {
             let prepare =
-                component.get_typed_func::<(&[u8], Option<&[u8]>), _>(&mut *store, prepare)?;
-            prepare.call(store, (plan, None))
+                component.get_typed_func::<(&[u8], Option<&[u8]>, u32), _>(&mut *store, prepare)?;
+            // The plan has no functions of the compiler's: they would have to be in the predictor's table.
+            prepare.call(store, (plan, None, 0))
         })?;
         result
             .0

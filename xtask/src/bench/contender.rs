@@ -8,27 +8,55 @@ use super::DIR;
 use crate::models::{self, Case, Figures};
 use crate::setup::{VENV_DIR, WEB_DIR};
 
+/// Where the program that measures the executor and tract is, from the root.
+const NATIVE_BENCH: &str = "target/release/tensorlet-native-bench";
+
+/// Builds what contenders need beside the CLI.
+pub(crate) fn build(sh: &Shell) -> Result<()> {
+    // The packages are those of the CLI, so that nothing is compiled twice.
+    let packages = ["--workspace", "--exclude", "tensorlet-predictor"];
+    let options = ["--release", "--target-dir", "target"];
+    cmd!(
+        sh,
+        "cargo build {options...} {packages...} --bin tensorlet-native-bench"
+    )
+    .run()?;
+    Ok(())
+}
+
 /// Something that predicts with an ONNX model.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) enum Contender {
     /// The model as our component, in our host.
     Component,
-    /// ONNX Runtime in native code.
-    Native,
     /// ONNX Runtime Web in node.
     Web,
+    /// The plan and kernels of the component, in native code.
+    Executor,
+    /// ONNX Runtime in native code.
+    Native,
+    /// tract in native code.
+    Tract,
 }
 
 impl Contender {
     /// All, in the order of their turns.
-    pub(crate) const ALL: [Self; 3] = [Self::Component, Self::Native, Self::Web];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Component,
+        Self::Web,
+        Self::Executor,
+        Self::Native,
+        Self::Tract,
+    ];
 
     /// What tables call it.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Component => "component",
-            Self::Native => "ORT native",
             Self::Web => "ORT Web",
+            Self::Executor => "executor",
+            Self::Native => "ORT native",
+            Self::Tract => "tract native",
         }
     }
 
@@ -42,6 +70,14 @@ impl Contender {
                 let component = format!("{DIR}/{}.wasm", case.model);
                 return models::measure(sh, &component, case.inputs, iterations);
             }
+            Self::Executor => {
+                cmd!(sh, "{NATIVE_BENCH} executor {model} {count} {inputs...}")
+                    .quiet()
+                    .read()
+            }
+            Self::Tract => cmd!(sh, "{NATIVE_BENCH} tract {model} {count} {inputs...}")
+                .quiet()
+                .read(),
             Self::Native => cmd!(
                 sh,
                 "{VENV_DIR}/bin/python tests/bench/ort_native.py {model} {count} {inputs...}"

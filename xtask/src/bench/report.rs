@@ -116,19 +116,18 @@ impl fmt::Display for Report {
 
 impl Report {
     fn steady(&self) -> Table {
-        let [component, native, web] = Contender::ALL.map(Contender::label);
-        let mut table = Table::new(&["model, input", component, native, web, "÷ native", "÷ Web"]);
+        let mut header = vec!["model, input"];
+        header.extend(Contender::ALL.map(Contender::label));
+        header.extend(["component ÷ Web", "executor ÷ ORT"]);
+        let mut table = Table::new(&header);
         for case in &self.cases {
-            let [component, native, web] =
-                Contender::ALL.map(|contender| case.median(contender, |run| run.median_ms));
-            table.row(vec![
-                case.label(),
-                ms(component),
-                ms(native),
-                ms(web),
-                format!("{:.2}", component / native),
-                format!("{:.2}", component / web),
-            ]);
+            let time = |contender| case.median(contender, |run| run.median_ms);
+            let ratio = |ours, peer| format!("{:.2}", time(ours) / time(peer));
+            let mut row = vec![case.label()];
+            row.extend(Contender::ALL.map(|contender| ms(time(contender))));
+            row.push(ratio(Contender::Component, Contender::Web));
+            row.push(ratio(Contender::Executor, Contender::Native));
+            table.row(row);
         }
         table
     }
@@ -189,8 +188,10 @@ mod tests {
         let mut measured = Measured::new(&CASES[0]);
         for factor in [1.0, 100.0, 1.1] {
             measured.push(Contender::Component, figures(30.0 * factor));
-            measured.push(Contender::Native, figures(3.0 * factor));
             measured.push(Contender::Web, figures(60.0 * factor));
+            measured.push(Contender::Executor, figures(4.0 * factor));
+            measured.push(Contender::Native, figures(5.0 * factor));
+            measured.push(Contender::Tract, figures(20.0 * factor));
         }
         let machine = Machine {
             cpu: "A CPU".into(),

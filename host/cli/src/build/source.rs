@@ -56,6 +56,7 @@ impl Source {
         };
         options.inputs.retain(|spec| !is_given(&spec.name));
         options.bind.retain(|name, _| !is_given(name));
+        options.lean = args.lean;
         options.inputs.extend_from_slice(&args.inputs);
         for (name, literal) in &args.bind {
             if options.bind.insert(name.clone(), literal.clone()).is_some() {
@@ -123,6 +124,7 @@ impl Source {
             inputs: toml.inputs.clone(),
             bind: bind?,
             metadata,
+            lean: false,
         };
         Ok(Self {
             onnx,

@@ -42,7 +42,9 @@ impl Summary<'_> {
             size(self.built.onnx_bytes),
         );
         writeln!(out, "  size    {component}, of an ONNX file of {onnx}")?;
-        writeln!(out, "  tract   {}", self.operators())?;
+        let steps = self.built.steps;
+        writeln!(out, "  plan    {steps} steps")?;
+        writeln!(out, "  tract   {}", self.left_to_tract())?;
         write!(out, "  took    {:.1} s", self.build_time.as_secs_f64())?;
         match self.compile_time {
             Some(time) => writeln!(
@@ -56,13 +58,16 @@ impl Summary<'_> {
     }
 
     /// Names the operators that have no kernel of Tensorlet's own.
-    fn operators(&self) -> String {
-        let operators = &self.built.operators;
-        let total: u64 = operators.values().map(|&count| u64::from(count)).sum();
-        let each: Vec<String> = operators
+    fn left_to_tract(&self) -> String {
+        let left: Vec<String> = self
+            .built
+            .left_to_tract
             .iter()
             .map(|(name, count)| format!("{}×{count}", printable(name)))
             .collect();
-        format!("runs all {total} operators: {}", each.join(" "))
+        match left.as_slice() {
+            [] => "none: the component is lean".into(),
+            left => left.join(" "),
+        }
     }
 }

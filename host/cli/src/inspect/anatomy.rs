@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use tensorlet_compile::PLAN_SECTION;
-use tensorlet_plan::{Plan, Step};
+use tensorlet_plan::Plan;
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::exit::Failure;
@@ -109,17 +109,8 @@ impl<'a> Anatomy<'a> {
             );
             return Err(Failure::model(message));
         };
-        let plan = Plan::read_header(plan)
-            .map_err(|error| Failure::model(format!("section `{PLAN_SECTION}`: {error}")))?;
-        for Step::Tract(step) in &plan.steps {
-            if step.subgraph.start > step.subgraph.end {
-                let range = &step.subgraph;
-                return Err(Failure::model(format!(
-                    "section `{PLAN_SECTION}`: expected a range of bytes, found {range:?}"
-                )));
-            }
-        }
-        Ok(plan)
+        Plan::read_header(plan)
+            .map_err(|error| Failure::model(format!("section `{PLAN_SECTION}`: {error}")))
     }
 
     fn add(&mut self, payload: &Payload<'a>, depth: usize) -> wasmparser::Result<()> {
@@ -248,7 +239,7 @@ mod tests {
         assert!(error(&Component::new().finish()).contains("without a `tensorlet:plan`"));
         assert_eq!(
             error(&component(b"plan")),
-            "section `tensorlet:plan`: expected a Tensorlet plan of format 1, found other bytes"
+            "section `tensorlet:plan`: expected a Tensorlet plan of format 2, found other bytes"
         );
         let whole = component(b"plan");
         for len in 0..whole.len() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use tensorlet_plan::{Plan, Step};
+use tensorlet_plan::Plan;
 use tensorlet_tensor::{Dim, TensorSpec};
 
 use super::anatomy::{Anatomy, Sizes};
@@ -26,8 +26,10 @@ pub(super) struct Report<'a> {
     sizes: Sizes,
     imports: &'a [&'a str],
     exports: &'a [&'a str],
-    /// Those that run by tract, with their number. At present that is all.
-    tract_operators: BTreeMap<&'a str, u64>,
+    /// How many steps the plan has.
+    steps: usize,
+    /// Those that have no kernel and run by tract, with their number; none in a lean component.
+    tract_operators: BTreeMap<String, u32>,
 }
 
 /// An input or output, dims as numbers and symbols.
@@ -51,14 +53,6 @@ impl<'a> Report<'a> {
     pub(super) fn new(plan: &'a Plan<'_>, anatomy: &'a Anatomy<'_>) -> Self {
         let description = &plan.description;
         let specs = |specs: &'a [TensorSpec]| specs.iter().map(Spec::new).collect();
-        // The header is a claim, so the sums must not overflow.
-        let mut tract_operators = BTreeMap::<&str, u64>::new();
-        for Step::Tract(step) in &plan.steps {
-            for (operator, &count) in &step.operators {
-                let sum = tract_operators.entry(operator).or_default();
-                *sum = sum.saturating_add(count.into());
-            }
-        }
         Self {
             name: &description.name,
             version: &description.version,
@@ -69,7 +63,8 @@ impl<'a> Report<'a> {
             sizes: anatomy.sizes,
             imports: &anatomy.imports,
             exports: &anatomy.exports,
-            tract_operators,
+            steps: plan.steps.len(),
+            tract_operators: plan.tract_operators(),
         }
     }
 
@@ -83,10 +78,12 @@ impl<'a> Report<'a> {
         )?;
         writeln!(out, "{}", self.signature())?;
         writeln!(out, "{}", self.sizes())?;
-        if !self.tract_operators.is_empty() {
+        if self.tract_operators.is_empty() {
+            writeln!(out, "lean: every step of the plan is a kernel, {} in all\n", self.steps)?;
+        } else {
             let mut table = Table::new(&["operator", "by tract"]);
             for (operator, count) in &self.tract_operators {
-                table.row([(*operator).into(), count.to_string()]);
+                table.row([operator.clone(), count.to_string()]);
             }
             writeln!(out, "{table}")?;
         }

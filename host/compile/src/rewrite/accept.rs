@@ -130,7 +130,16 @@ fn failure(model: &ModelProto, cause: String) -> RewriteError {
     // tract names the parts of a node after it, and the innermost cause comes last.
     let mentioned = nodes.filter_map(|node| Some((position(&cause, node_name(node))?, node)));
     let failing = mentioned.max_by_key(|(position, node)| (*position, node_name(node).len()));
+    let built = |node: &NodeProto| {
+        let name = node_name(node);
+        cause.contains(&format!("Building node {name} ({})", node.op_type))
+    };
     let message = match failing {
+        Some((_, node)) if built(node) => format!(
+            "node `{}` ({}, opset {opset}): expected attributes that tract knows",
+            node_name(node),
+            node.op_type
+        ),
         Some((_, node)) => {
             let inputs = describe_inputs(model, node);
             format!(

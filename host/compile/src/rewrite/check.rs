@@ -9,6 +9,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use super::error::{RewriteError, RewriteErrorKind};
 use super::graph::{is_own_domain, node_name, opset, subgraphs};
 use super::tensors;
+use crate::import::is_known;
 
 /// The versions of ONNX's own operators that are supported.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
@@ -25,11 +26,20 @@ const MAX_DEPTH: usize = 16;
 /// Domains of the operators that tract has.
 const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 
+/// Who must know the operators of a model.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Engine {
+    /// tract, for all of them.
+    Tract,
+    /// tract or our importers, for each.
+    Any,
+}
+
 /// Checks a model.
 ///
 /// # Errors
 /// If the opset or an operator is not supported, or the graph contradicts itself.
-pub(super) fn check(model: &ModelProto) -> Result<(), RewriteError> {
+pub(super) fn check(model: &ModelProto, engine: Engine) -> Result<(), RewriteError> {
     let Some(graph) = &model.graph else {
         return Err(RewriteError::invalid("expected a graph, found none"));
     };
@@ -49,6 +59,7 @@ pub(super) fn check(model: &ModelProto) -> Result<(), RewriteError> {
     let mut checker = Checker {
         operators: tract_onnx::onnx().op_register.0.into_keys().collect(),
         model,
+        engine,
         opset,
         nodes: 0,
         scopes: vec![],
@@ -60,6 +71,7 @@ struct Checker<'a> {
     /// The operators that tract has.
     operators: HashSet<String>,
     model: &'a ModelProto,
+    engine: Engine,
     opset: i64,
     /// Nodes seen so far.
     nodes: usize,
@@ -125,7 +137,8 @@ impl<'a> Checker<'a> {
     fn operator(&self, node: &NodeProto) -> Result<(), RewriteError> {
         let (name, operator, domain) = (node_name(node), &node.op_type, &node.domain);
         let known = DOMAINS.contains(&domain.as_str());
-        if known && self.operators.contains(operator) {
+        let imported = self.engine == Engine::Any && is_known(node);
+        if known && (self.operators.contains(operator) || imported) {
             return Ok(());
         }
         let version = self

@@ -13,10 +13,10 @@ use tract_onnx::prelude::TDim;
 use super::graph::{attribute, int, is_own_domain};
 use super::value::{Number, Value};
 
-pub(super) use slice::{ENDLESS, Range, resolve_range};
+pub(crate) use slice::{ENDLESS, Range, resolve_range};
 
 /// The sizes of a tensor of known rank; a size may be unknown.
-pub(super) type Shape = Vec<Option<TDim>>;
+pub(crate) type Shape = Vec<Option<TDim>>;
 
 /// What is known about the inputs of a node, by index; a missing input has neither.
 #[derive(Clone, Debug, Default)]

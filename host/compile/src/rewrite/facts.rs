@@ -1,4 +1,4 @@
-//! What is known about the values of a graph: types and shapes by tract's rules, small integers by ours.
+//! What is known about the values of a graph: types and shapes by our importers' rules and by tract's, small integers by ours.
 
 mod exchange;
 mod light;
@@ -15,16 +15,19 @@ use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
 
 use super::error::{RewriteError, RewriteErrorKind};
 use super::evaluate::{Inputs, Shape, evaluate};
-use super::graph::{captures, is_own_domain, node_name, opset, subgraphs};
+use super::graph::{captures, is_own_domain, opset, subgraphs};
 use super::guard::guarded;
 use super::tensors;
 use super::value::Value;
-use exchange::{exported, imported};
-use light::{light_model, symbols};
+use crate::import::{Known, Sources, types_of};
+use exchange::{exported, imported, to_tract};
+use light::{hide_nodes, light_model, symbols};
 
 /// What is known about the values of a graph, by name.
-pub(super) struct Facts {
+pub(crate) struct Facts {
     facts: HashMap<String, InferenceFact>,
+    /// Datum types that tract has none of its own for, or does not find.
+    datum_types: HashMap<String, tensorlet_tensor::DatumType>,
     values: HashMap<String, Value>,
     /// Values that do not depend on the inputs.
     constants: HashSet<String>,
@@ -37,19 +40,19 @@ pub(super) struct Facts {
 
 /// An axis whose size is a symbol.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Home {
-    pub(super) value: String,
-    pub(super) axis: usize,
+pub(crate) struct Home {
+    pub(crate) value: String,
+    pub(crate) axis: usize,
     /// Whether the value is an input of the graph, so that the symbol is the caller's.
-    pub(super) is_input: bool,
+    pub(crate) is_input: bool,
 }
 
 impl Facts {
     /// Goes through the nodes of a model once, in their order.
     ///
     /// # Errors
-    /// If tract has no use for a node's attributes, or a constant is too large.
-    pub(super) fn of(model: &ModelProto) -> Result<Self, RewriteError> {
+    /// If tract cannot read the graph, or a constant is too large.
+    pub(crate) fn of(model: &ModelProto) -> Result<Self, RewriteError> {
         let mut facts = Self::new(opset(model), SymbolScope::default());
         let graph = model
             .graph
@@ -64,28 +67,37 @@ impl Facts {
     }
 
     /// Returns the shape as far as it is known, if the rank is.
-    pub(super) fn shape(&self, name: &str) -> Option<Shape> {
+    pub(crate) fn shape(&self, name: &str) -> Option<Shape> {
         let shape = &self.facts.get(name)?.shape;
         (!shape.is_open()).then(|| shape.dims().map(|dim| dim.concretize()).collect())
     }
 
     /// Returns tract's datum type.
-    pub(super) fn datum_type(&self, name: &str) -> Option<DatumType> {
+    pub(crate) fn datum_type(&self, name: &str) -> Option<DatumType> {
         self.facts.get(name)?.datum_type.concretize()
     }
 
+    /// Returns the datum type, where it is one that tensors of callers have.
+    pub(crate) fn element_type(&self, name: &str) -> Option<tensorlet_tensor::DatumType> {
+        if let Some(datum_type) = self.datum_types.get(name) {
+            return Some(*datum_type);
+        }
+        let data_type = tensors::data_type_of(self.datum_type(name)?.unquantized())?;
+        tensors::name(data_type).parse().ok()
+    }
+
     /// Returns the elements as far as they are known.
-    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
 
     /// Returns where to read the value of a symbol.
-    pub(super) fn home(&self, symbol: &str) -> Option<&Home> {
+    pub(crate) fn home(&self, symbol: &str) -> Option<&Home> {
         self.homes.get(symbol)
     }
 
     /// Returns the size in bytes, if it is a number.
-    pub(super) fn size_bytes(&self, name: &str) -> Option<u64> {
+    pub(crate) fn size_bytes(&self, name: &str) -> Option<u64> {
         let dims = self.shape(name)?;
         let dims = dims
             .iter()
@@ -100,11 +112,11 @@ impl Facts {
     }
 
     /// Describes a value for an error, such as `f32[N, 3]`.
-    pub(super) fn describe(&self, name: &str) -> String {
-        let datum_type = match self.datum_type(name) {
-            Some(DatumType::TDim) => "i64".into(),
-            Some(datum_type) => format!("{datum_type:?}").to_lowercase(),
-            None => "?".into(),
+    pub(crate) fn describe(&self, name: &str) -> String {
+        let datum_type = match (self.element_type(name), self.datum_type(name)) {
+            (Some(datum_type), _) => datum_type.to_string(),
+            (None, Some(datum_type)) => format!("{datum_type:?}").to_lowercase(),
+            (None, None) => "?".into(),
         };
         let Some(shape) = self.shape(name) else {
             return format!("{datum_type}[?]");
@@ -118,6 +130,7 @@ impl Facts {
     fn new(opset: i64, scope: SymbolScope) -> Self {
         Self {
             facts: HashMap::new(),
+            datum_types: HashMap::new(),
             values: HashMap::new(),
             constants: HashSet::new(),
             homes: HashMap::new(),
@@ -130,26 +143,22 @@ impl Facts {
         &mut self,
         model: &ModelProto,
         graph: &GraphProto,
-        outer: Option<&Self>,
+        outer: Option<(&Self, &Sources<'_>)>,
     ) -> Result<(), RewriteError> {
         for tensor in &graph.initializer {
             self.constants.insert(tensor.name.clone());
             self.values
                 .extend(tensors::to_value(tensor).map(|value| (tensor.name.clone(), value)));
         }
-        let light = light_model(model, graph);
-        let template = InferenceModel {
-            symbols: self.scope.clone(),
-            ..InferenceModel::default()
-        };
+        self.datum_types.extend(light::bfloat16(graph));
+        let sources = Sources::of(graph, outer.map(|(_, sources)| sources));
         let ParseResult {
             model: mut parsed,
             outlets_by_name,
             ..
-        } = guarded(|| tract_onnx::onnx().parse_with_template(&light, None, template))
-            .map_err(|cause| parse_error(graph, self.opset, cause))?;
+        } = self.parse(model, graph)?;
         for name in captures(graph) {
-            if let (Some(outlet), Some(outer)) = (outlets_by_name.get(name), outer) {
+            if let (Some(outlet), Some((outer, _))) = (outlets_by_name.get(name), outer) {
                 self.capture(name, outer);
                 if let Some(fact) = outer.facts.get(name) {
                     // A source of the parsed graph has no fact yet that could contradict.
@@ -171,17 +180,35 @@ impl Facts {
             );
         }
         for node in &graph.node {
-            self.add_node(node, &mut parsed, &outlets_by_name)?;
+            self.add_node(node, &mut parsed, &outlets_by_name, &sources)?;
             for subgraph in subgraphs(node) {
-                self.check_subgraph(model, subgraph)?;
+                // There may be constants in it that are too large.
+                let mut facts = Self::new(self.opset, self.scope.clone());
+                facts.add_graph(model, subgraph, Some((self, &sources)))?;
             }
         }
         Ok(())
     }
 
-    /// Looks for constants that are too large in a graph inside this one.
-    fn check_subgraph(&self, model: &ModelProto, graph: &GraphProto) -> Result<(), RewriteError> {
-        Self::new(self.opset, self.scope.clone()).add_graph(model, graph, Some(self))
+    /// Reads a graph with tract. Nodes that it does not take are hidden from it; what becomes of them is seen later.
+    fn parse(&self, model: &ModelProto, graph: &GraphProto) -> Result<ParseResult, RewriteError> {
+        let mut light = light_model(model, graph);
+        loop {
+            let template = InferenceModel {
+                symbols: self.scope.clone(),
+                ..InferenceModel::default()
+            };
+            let parsed =
+                guarded(|| tract_onnx::onnx().parse_with_template(&light, None, template));
+            let cause = match parsed {
+                Ok(parsed) => return Ok(parsed),
+                Err(cause) => cause,
+            };
+            if !hide_nodes(light.graph.get_or_insert_default(), &cause) {
+                let message = "expected a graph that tract can read";
+                return Err(RewriteError::new(RewriteErrorKind::Failed, message).because(cause));
+            }
+        }
     }
 
     fn capture(&mut self, name: &str, outer: &Self) {
@@ -197,6 +224,9 @@ impl Facts {
                 .get(name)
                 .map(|value| (name.to_owned(), value.clone())),
         );
+        let datum_type = outer.datum_types.get(name);
+        self.datum_types
+            .extend(datum_type.map(|datum_type| (name.to_owned(), *datum_type)));
         self.constants.extend(outer.constants.get(name).cloned());
     }
 
@@ -225,6 +255,7 @@ impl Facts {
         node: &NodeProto,
         parsed: &mut InferenceModel,
         outlets: &HashMap<String, OutletId>,
+        sources: &Sources<'_>,
     ) -> Result<(), RewriteError> {
         let named = node.output.iter().find(|name| !name.is_empty());
         let Some(outlet) = named.and_then(|name| outlets.get(name)) else {
@@ -234,6 +265,14 @@ impl Facts {
         let inferred = self.infer(parsed, outlet.node);
         let inputs = self.inputs(node);
         let values = guarded(|| Ok(evaluate(node, self.opset, &inputs))).unwrap_or_default();
+        let own = types_of(
+            node,
+            Known {
+                facts: self,
+                sources,
+                opset: self.opset,
+            },
+        );
 
         let constant = self.makes_constant(node);
         let mut slot = 0;
@@ -243,7 +282,16 @@ impl Facts {
             .enumerate()
             .filter(|(_, name)| !name.is_empty())
         {
-            let fact = inferred.get(slot).cloned().unwrap_or_default();
+            let mut fact = inferred.get(slot).cloned().unwrap_or_default();
+            if let Some((datum_type, dims)) = own.get(index).cloned().flatten() {
+                fact.shape = dims.into_iter().collect::<ShapeFactoid>();
+                self.datum_types.insert(name.clone(), datum_type);
+                if let Some(datum_type) = to_tract(datum_type)
+                    && fact.datum_type.concretize().is_none()
+                {
+                    fact.datum_type = datum_type.into();
+                }
+            }
             slot += 1;
             self.add_output(name, fact, values.get(index).cloned().flatten());
             if constant
@@ -339,26 +387,10 @@ impl Facts {
 }
 
 /// Reports whether two calls with the same inputs may give different outputs.
-pub(super) fn is_random(node: &NodeProto) -> bool {
+pub(crate) fn is_random(node: &NodeProto) -> bool {
     node.op_type.starts_with("Random")
         || matches!(
             node.op_type.as_str(),
             "Multinomial" | "Bernoulli" | "Dropout"
         )
-}
-
-fn parse_error(graph: &GraphProto, opset: i64, cause: String) -> RewriteError {
-    let failing = graph
-        .node
-        .iter()
-        .find(|node| cause.contains(&format!("Building node {} ({})", node.name, node.op_type)));
-    let message = match failing {
-        Some(node) => format!(
-            "node `{}` ({}, opset {opset}): expected attributes that tract knows",
-            node_name(node),
-            node.op_type
-        ),
-        None => "expected a graph that tract can read".into(),
-    };
-    RewriteError::new(RewriteErrorKind::Failed, message).because(cause)
 }

@@ -7,19 +7,19 @@ use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorPr
 use super::error::RewriteError;
 
 /// Returns the version of ONNX's own operators, or 0.
-pub(super) fn opset(model: &ModelProto) -> i64 {
+pub(crate) fn opset(model: &ModelProto) -> i64 {
     let versions = model.opset_import.iter();
     let mut own = versions.filter(|import| is_own_domain(&import.domain));
     own.next().map_or(0, |import| import.version)
 }
 
 /// Reports whether operators of this domain are ONNX's own.
-pub(super) fn is_own_domain(domain: &str) -> bool {
+pub(crate) fn is_own_domain(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
 /// Returns the name of a node, or of its first output when it has none, as tract does.
-pub(super) fn node_name(node: &NodeProto) -> &str {
+pub(crate) fn node_name(node: &NodeProto) -> &str {
     if !node.name.is_empty() {
         return &node.name;
     }
@@ -28,42 +28,42 @@ pub(super) fn node_name(node: &NodeProto) -> &str {
 }
 
 /// Returns the attribute of that name.
-pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+pub(crate) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute
         .iter()
         .find(|attribute| attribute.name == name)
 }
 
 /// Returns an attribute that is an integer.
-pub(super) fn int(node: &NodeProto, name: &str) -> Option<i64> {
+pub(crate) fn int(node: &NodeProto, name: &str) -> Option<i64> {
     attribute(node, name).map(|attribute| attribute.i)
 }
 
 /// Returns an attribute that is a list of integers.
-pub(super) fn ints<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [i64]> {
+pub(crate) fn ints<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [i64]> {
     attribute(node, name).map(|attribute| attribute.ints.as_slice())
 }
 
 /// Returns the name of an input, if the node has it.
-pub(super) fn input(node: &NodeProto, index: usize) -> Option<&str> {
+pub(crate) fn input(node: &NodeProto, index: usize) -> Option<&str> {
     let name = node.input.get(index).map(String::as_str);
     name.filter(|name| !name.is_empty())
 }
 
 /// Returns the graphs inside a node.
-pub(super) fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+pub(crate) fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     let attributes = node.attribute.iter();
     attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
 }
 
 /// Returns the graphs inside a node.
-pub(super) fn subgraphs_mut(node: &mut NodeProto) -> impl Iterator<Item = &mut GraphProto> {
+pub(crate) fn subgraphs_mut(node: &mut NodeProto) -> impl Iterator<Item = &mut GraphProto> {
     let attributes = node.attribute.iter_mut();
     attributes.flat_map(|attribute| attribute.g.iter_mut().chain(&mut attribute.graphs))
 }
 
 /// Returns the values that a node reads: its inputs, and those that its subgraphs take from around it.
-pub(super) fn reads(node: &NodeProto) -> Vec<&str> {
+pub(crate) fn reads(node: &NodeProto) -> Vec<&str> {
     let inputs = node.input.iter().map(String::as_str);
     let mut names: Vec<&str> = inputs.filter(|name| !name.is_empty()).collect();
     for graph in subgraphs(node) {
@@ -73,7 +73,7 @@ pub(super) fn reads(node: &NodeProto) -> Vec<&str> {
 }
 
 /// Returns the values that a graph takes from the graphs around it, each once.
-pub(super) fn captures(graph: &GraphProto) -> Vec<&str> {
+pub(crate) fn captures(graph: &GraphProto) -> Vec<&str> {
     let own: HashSet<&str> = definitions(graph).collect();
     let mut seen = HashSet::new();
     let outputs = graph.output.iter().map(|output| output.name.as_str());
@@ -87,7 +87,7 @@ pub(super) fn captures(graph: &GraphProto) -> Vec<&str> {
 }
 
 /// Returns the values that a graph defines, with repetitions if it does so twice.
-pub(super) fn definitions(graph: &GraphProto) -> impl Iterator<Item = &str> {
+pub(crate) fn definitions(graph: &GraphProto) -> impl Iterator<Item = &str> {
     let inputs = graph.input.iter().map(|input| input.name.as_str());
     let initializers = graph.initializer.iter().map(|tensor| tensor.name.as_str());
     let outputs = graph.node.iter().flat_map(|node| &node.output);
@@ -96,7 +96,7 @@ pub(super) fn definitions(graph: &GraphProto) -> impl Iterator<Item = &str> {
 }
 
 /// Makes a node named after its output.
-pub(super) fn new_node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+pub(crate) fn new_node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
     NodeProto {
         name: output.into(),
         op_type: op_type.into(),
@@ -107,7 +107,7 @@ pub(super) fn new_node(op_type: &str, inputs: &[&str], output: &str) -> NodeProt
 }
 
 /// Returns initializers by name.
-pub(super) fn initializers(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
+pub(crate) fn initializers(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
     let tensors = graph.initializer.iter();
     tensors
         .map(|tensor| (tensor.name.as_str(), tensor))

@@ -15,7 +15,7 @@ thread_local! {
 /// Calls tract; errors and panics become messages.
 ///
 /// Panics of other threads, and of this one outside of such calls, are reported as before.
-pub(super) fn guarded<T>(call: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
+pub(crate) fn guarded<T>(call: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = take_hook();

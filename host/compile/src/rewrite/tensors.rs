@@ -7,7 +7,7 @@ use tract_onnx::prelude::{DatumType, Tensor};
 use super::value::{MAX_ELEMENTS, Number, Value};
 
 /// Returns ONNX's data type of a tensor, if it has one that exists.
-pub(super) fn data_type(tensor: &TensorProto) -> Option<DataType> {
+pub(crate) fn data_type(tensor: &TensorProto) -> Option<DataType> {
     DataType::try_from(tensor.data_type).ok()
 }
 
@@ -30,7 +30,7 @@ const NAMES: [(DataType, &str); 14] = [
 ];
 
 /// Returns a data type's name, as in Rust where that has the type.
-pub(super) fn name(data_type: DataType) -> &'static str {
+pub(crate) fn name(data_type: DataType) -> &'static str {
     let known = NAMES.iter().find(|(known, _)| *known == data_type);
     known.map_or(data_type.as_str_name(), |(_, name)| name)
 }
@@ -45,7 +45,7 @@ pub(super) fn from_name(name: &str) -> Option<DataType> {
 }
 
 /// Returns the width of an element in bytes; `None` for strings, which have none, and for unknown types.
-pub(super) fn width_bytes(data_type: DataType) -> Option<u64> {
+pub(crate) fn width_bytes(data_type: DataType) -> Option<u64> {
     Some(match data_type {
         DataType::Bool | DataType::Uint8 | DataType::Int8 => 1,
         DataType::Float8e4m3fn | DataType::Float8e4m3fnuz => 1,
@@ -59,7 +59,7 @@ pub(super) fn width_bytes(data_type: DataType) -> Option<u64> {
 }
 
 /// Returns how many elements dims make, if that is a number.
-pub(super) fn element_count(dims: &[i64]) -> Option<u64> {
+pub(crate) fn element_count(dims: &[i64]) -> Option<u64> {
     let sizes = dims.iter().map(|&dim| u64::try_from(dim).ok());
     sizes
         .into_iter()
@@ -67,14 +67,14 @@ pub(super) fn element_count(dims: &[i64]) -> Option<u64> {
 }
 
 /// Returns the size of a tensor in bytes by its dims; for strings, their number.
-pub(super) fn size_bytes(tensor: &TensorProto) -> Option<u64> {
+pub(crate) fn size_bytes(tensor: &TensorProto) -> Option<u64> {
     let width = data_type(tensor).and_then(width_bytes).unwrap_or(1);
     element_count(&tensor.dims)?.checked_mul(width)
 }
 
 /// Returns how many elements the data of a tensor holds, in whichever field it lies; `None` if that cannot
 /// be told by counting.
-pub(super) fn stored_count(tensor: &TensorProto) -> Option<u64> {
+pub(crate) fn stored_count(tensor: &TensorProto) -> Option<u64> {
     let data_type = data_type(tensor)?;
     if data_type == DataType::String {
         return Some(tensor.string_data.len() as u64);
@@ -97,7 +97,7 @@ pub(super) fn stored_count(tensor: &TensorProto) -> Option<u64> {
 }
 
 /// Makes a tensor of i64.
-pub(super) fn new_i64(name: &str, dims: &[usize], elements: &[i64]) -> TensorProto {
+pub(crate) fn new_i64(name: &str, dims: &[usize], elements: &[i64]) -> TensorProto {
     TensorProto {
         name: name.into(),
         dims: dims.iter().map(|&dim| dim as i64).collect(),
@@ -134,7 +134,7 @@ pub(super) fn from_tract(
 }
 
 /// Returns ONNX's data type for one of tract's.
-pub(super) fn data_type_of(datum_type: DatumType) -> Option<DataType> {
+pub(crate) fn data_type_of(datum_type: DatumType) -> Option<DataType> {
     Some(match datum_type {
         DatumType::Bool => DataType::Bool,
         DatumType::U8 => DataType::Uint8,
@@ -153,7 +153,7 @@ pub(super) fn data_type_of(datum_type: DatumType) -> Option<DataType> {
 }
 
 /// Reads a small tensor of numbers as a value whose elements are all known.
-pub(super) fn to_value(tensor: &TensorProto) -> Option<Value> {
+pub(crate) fn to_value(tensor: &TensorProto) -> Option<Value> {
     let count = element_count(&tensor.dims)?;
     if count > MAX_ELEMENTS as u64 || stored_count(tensor)? != count {
         return None;

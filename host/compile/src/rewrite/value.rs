@@ -7,7 +7,7 @@ use tract_onnx::prelude::TDim;
 use tract_onnx::tract_core::internal::DimLike;
 
 /// The most elements that a [`Value`] has. Shapes and what is computed from them are far smaller.
-pub(super) const MAX_ELEMENTS: usize = 4096;
+pub(crate) const MAX_ELEMENTS: usize = 4096;
 
 /// The largest number that is combined with symbols, so that expressions do not overflow.
 const MAX_COEFFICIENT: i64 = 1 << 40;
@@ -19,7 +19,7 @@ const MAX_COST: usize = 64;
 
 /// A small tensor, each element of which may be unknown.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Value {
+pub(crate) struct Value {
     data_type: DataType,
     dims: Vec<usize>,
     /// Row-major. Invariant: as many as `dims` say, at most [`MAX_ELEMENTS`].
@@ -28,7 +28,7 @@ pub(super) struct Value {
 
 impl Value {
     /// Makes a value, if there are as many elements as the dims say and not too many.
-    pub(super) fn new(
+    pub(crate) fn new(
         data_type: DataType,
         dims: Vec<usize>,
         elements: Vec<Option<Number>>,
@@ -42,7 +42,7 @@ impl Value {
     }
 
     /// Makes a value of which nothing but the dims is known.
-    pub(super) fn unknown(data_type: DataType, dims: Vec<usize>) -> Option<Self> {
+    pub(crate) fn unknown(data_type: DataType, dims: Vec<usize>) -> Option<Self> {
         let elements = vec![None; count(&dims)?];
         Some(Self {
             data_type,
@@ -51,25 +51,25 @@ impl Value {
         })
     }
 
-    pub(super) fn data_type(&self) -> DataType {
+    pub(crate) fn data_type(&self) -> DataType {
         self.data_type
     }
 
-    pub(super) fn dims(&self) -> &[usize] {
+    pub(crate) fn dims(&self) -> &[usize] {
         &self.dims
     }
 
-    pub(super) fn elements(&self) -> &[Option<Number>] {
+    pub(crate) fn elements(&self) -> &[Option<Number>] {
         &self.elements
     }
 
     /// Returns the same elements with other dims, if they are as many.
-    pub(super) fn reshaped(&self, dims: Vec<usize>) -> Option<Self> {
+    pub(crate) fn reshaped(&self, dims: Vec<usize>) -> Option<Self> {
         Self::new(self.data_type, dims, self.elements.clone())
     }
 
     /// Returns the only element.
-    pub(super) fn single(&self) -> Option<&Number> {
+    pub(crate) fn single(&self) -> Option<&Number> {
         match self.elements.as_slice() {
             [element] => element.as_ref(),
             _ => None,
@@ -77,7 +77,7 @@ impl Value {
     }
 
     /// Returns the elements, if all are numbers.
-    pub(super) fn numbers(&self) -> Option<Vec<&Number>> {
+    pub(crate) fn numbers(&self) -> Option<Vec<&Number>> {
         let elements = self.elements.iter().map(Option::as_ref);
         elements
             .map(|element| element.filter(|number| number.is_number()))
@@ -85,7 +85,7 @@ impl Value {
     }
 
     /// Returns the elements, if all are integers without symbols.
-    pub(super) fn integers(&self) -> Option<Vec<i64>> {
+    pub(crate) fn integers(&self) -> Option<Vec<i64>> {
         self.elements
             .iter()
             .map(|element| element.as_ref()?.as_i64())
@@ -93,7 +93,7 @@ impl Value {
     }
 
     /// Returns the elements as dims, if all are whole.
-    pub(super) fn expressions(&self) -> Option<Vec<TDim>> {
+    pub(crate) fn expressions(&self) -> Option<Vec<TDim>> {
         self.elements
             .iter()
             .map(|element| element.as_ref()?.as_dim().cloned())
@@ -110,32 +110,32 @@ fn count(dims: &[usize]) -> Option<usize> {
 
 /// A fraction: an expression over symbols, divided by a number.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Number {
+pub(crate) struct Number {
     numerator: TDim,
     /// Invariant: at least 1.
     denominator: u64,
 }
 
 impl Number {
-    pub(super) fn integer(value: i64) -> Self {
+    pub(crate) fn integer(value: i64) -> Self {
         Self::dim(value.into())
     }
 
-    pub(super) fn dim(dim: TDim) -> Self {
+    pub(crate) fn dim(dim: TDim) -> Self {
         Self {
             numerator: dim,
             denominator: 1,
         }
     }
 
-    pub(super) fn bool(value: bool) -> Self {
+    pub(crate) fn bool(value: bool) -> Self {
         Self::integer(value.into())
     }
 
     /// Makes a number of a float that is a fraction with few bits, such as 0.5 or 2.
     ///
     /// Products of others with symbols would be rounded in f32.
-    pub(super) fn float(value: f32) -> Option<Self> {
+    pub(crate) fn float(value: f32) -> Option<Self> {
         const DENOMINATOR: f32 = 1024.0;
         let numerator = value * DENOMINATOR;
         let exact = numerator.fract() == 0.0 && value.abs() < 16384.0;
@@ -158,31 +158,31 @@ impl Number {
     }
 
     /// Returns the expression, if the number is whole.
-    pub(super) fn as_dim(&self) -> Option<&TDim> {
+    pub(crate) fn as_dim(&self) -> Option<&TDim> {
         (self.denominator == 1).then_some(&self.numerator)
     }
 
     /// Returns the integer, if it is one without symbols.
-    pub(super) fn as_i64(&self) -> Option<i64> {
+    pub(crate) fn as_i64(&self) -> Option<i64> {
         self.as_dim()?.as_i64()
     }
 
     /// Returns the number, if it has no symbols and f32 holds it exactly.
-    pub(super) fn as_f32(&self) -> Option<f32> {
+    pub(crate) fn as_f32(&self) -> Option<f32> {
         let numerator = self.numerator.as_i64().filter(|n| n.abs() < 1 << 24)?;
         (self.denominator <= 1 << 24).then(|| numerator as f32 / self.denominator as f32)
     }
 
     /// Reports whether there is no symbol in it.
-    pub(super) fn is_number(&self) -> bool {
+    pub(crate) fn is_number(&self) -> bool {
         self.numerator.as_i64().is_some()
     }
 
-    pub(super) fn neg(&self) -> Option<Self> {
+    pub(crate) fn neg(&self) -> Option<Self> {
         Self::integer(0).sub(self)
     }
 
-    pub(super) fn add(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn add(&self, other: &Self) -> Option<Self> {
         let (left, right, denominator) = self.common(other)?;
         Some(Self::fraction(
             checked(&left, &right, i64::checked_add, |a, b| a + b)?,
@@ -190,7 +190,7 @@ impl Number {
         ))
     }
 
-    pub(super) fn sub(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn sub(&self, other: &Self) -> Option<Self> {
         let (left, right, denominator) = self.common(other)?;
         Some(Self::fraction(
             checked(&left, &right, i64::checked_sub, |a, b| a - b)?,
@@ -198,14 +198,14 @@ impl Number {
         ))
     }
 
-    pub(super) fn mul(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn mul(&self, other: &Self) -> Option<Self> {
         let denominator = self.denominator.checked_mul(other.denominator)?;
         let product = mul(&self.numerator, &other.numerator)?;
         Some(Self::fraction(product, denominator))
     }
 
     /// Divides exactly, as floats do.
-    pub(super) fn div(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn div(&self, other: &Self) -> Option<Self> {
         let numerator = mul(
             &self.numerator,
             &i64::try_from(other.denominator).ok()?.into(),
@@ -225,7 +225,7 @@ impl Number {
     }
 
     /// Divides and rounds towards zero, as integers do.
-    pub(super) fn div_integer(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn div_integer(&self, other: &Self) -> Option<Self> {
         if let (Some(left), Some(right)) = (self.as_i64(), other.as_i64()) {
             return left.checked_div(right).map(Self::integer);
         }
@@ -239,7 +239,7 @@ impl Number {
     }
 
     /// Returns what is left by a division that rounds down, for a divisor above zero.
-    pub(super) fn modulo(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn modulo(&self, other: &Self) -> Option<Self> {
         let divisor = other.as_i64().filter(|&divisor| divisor > 0)?;
         if let Some(left) = self.as_i64() {
             return Some(Self::integer(left.rem_euclid(divisor)));
@@ -247,7 +247,7 @@ impl Number {
         self.sub(&self.div_integer(other)?.mul(other)?)
     }
 
-    pub(super) fn floor(&self) -> Option<Self> {
+    pub(crate) fn floor(&self) -> Option<Self> {
         match self.numerator.as_i64() {
             Some(numerator) => {
                 let denominator = i64::try_from(self.denominator).ok()?;
@@ -258,7 +258,7 @@ impl Number {
         }
     }
 
-    pub(super) fn ceil(&self) -> Option<Self> {
+    pub(crate) fn ceil(&self) -> Option<Self> {
         let up = Self::fraction(
             i64::try_from(self.denominator - 1).ok()?.into(),
             self.denominator,
@@ -267,7 +267,7 @@ impl Number {
     }
 
     /// Rounds towards zero, as a cast to integers does.
-    pub(super) fn truncate(&self) -> Option<Self> {
+    pub(crate) fn truncate(&self) -> Option<Self> {
         match self.sign() {
             Some(Ordering::Less) => self.ceil(),
             Some(_) => self.floor(),
@@ -276,7 +276,7 @@ impl Number {
     }
 
     /// Returns the smaller number, as an expression if that depends on the symbols.
-    pub(super) fn min(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn min(&self, other: &Self) -> Option<Self> {
         match self.compare(other) {
             Some(Ordering::Greater) => Some(other.clone()),
             Some(_) => Some(self.clone()),
@@ -288,7 +288,7 @@ impl Number {
     }
 
     /// Returns the larger number, as an expression if that depends on the symbols.
-    pub(super) fn max(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn max(&self, other: &Self) -> Option<Self> {
         match self.compare(other) {
             Some(Ordering::Less) => Some(other.clone()),
             Some(_) => Some(self.clone()),
@@ -300,12 +300,12 @@ impl Number {
     }
 
     /// Compares, if the order is the same whatever the symbols are.
-    pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
+    pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         self.sub(other)?.sign()
     }
 
     /// Reports whether it is at least as large as `other`, where that can be told.
-    pub(super) fn at_least(&self, other: &Self) -> Option<bool> {
+    pub(crate) fn at_least(&self, other: &Self) -> Option<bool> {
         let difference = self.sub(other)?.numerator;
         if difference.prove_positive_or_zero() {
             return Some(true);
@@ -314,7 +314,7 @@ impl Number {
     }
 
     /// Reports whether both are equal, where that can be told.
-    pub(super) fn equals(&self, other: &Self) -> Option<bool> {
+    pub(crate) fn equals(&self, other: &Self) -> Option<bool> {
         if self == other {
             return Some(true);
         }

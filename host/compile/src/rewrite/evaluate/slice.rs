@@ -11,20 +11,20 @@ use crate::rewrite::value::{Number, Value};
 /// Ends from here on mean "to the end": no tensor has so many rows.
 ///
 /// Exporters write 2^63 - 1, 2^31 - 1 or 10^9.
-pub(in crate::rewrite) const ENDLESS: i64 = 1_000_000_000;
+pub(crate) const ENDLESS: i64 = 1_000_000_000;
 
 /// The part that a slice of step 1 takes of an axis.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::rewrite) struct Range {
-    pub(in crate::rewrite) start: Number,
-    pub(in crate::rewrite) end: Number,
+pub(crate) struct Range {
+    pub(crate) start: Number,
+    pub(crate) end: Number,
 }
 
 /// Resolves bounds as ONNX defines them: negative ones count from the end, and both are cut to the axis.
 ///
 /// A bound that depends on symbols is taken to lie within the axis: when it does not, the slice fails in that
 /// call. An end that is a number is cut to an axis of unknown size, because models cut long inputs by it.
-pub(in crate::rewrite) fn resolve_range(
+pub(crate) fn resolve_range(
     start: &Number,
     end: &Number,
     size: &Number,

@@ -6,6 +6,26 @@ use tract_onnx::prelude::{DatumType, TDim, Tensor, tensor1};
 use crate::rewrite::tensors;
 use crate::rewrite::value::{MAX_ELEMENTS, Number, Value};
 
+/// Returns tract's datum type for one of ours, if it has that.
+pub(super) fn to_tract(datum_type: tensorlet_tensor::DatumType) -> Option<DatumType> {
+    use tensorlet_tensor::DatumType as Own;
+    Some(match datum_type {
+        Own::Bool => DatumType::Bool,
+        Own::U8 => DatumType::U8,
+        Own::U16 => DatumType::U16,
+        Own::U32 => DatumType::U32,
+        Own::U64 => DatumType::U64,
+        Own::I8 => DatumType::I8,
+        Own::I16 => DatumType::I16,
+        Own::I32 => DatumType::I32,
+        Own::I64 => DatumType::I64,
+        Own::F16 => DatumType::F16,
+        Own::Bf16 => return None,
+        Own::F32 => DatumType::F32,
+        Own::F64 => DatumType::F64,
+    })
+}
+
 /// Returns a tensor of tract's as a value, if it is small and of a type that shapes are computed in.
 pub(super) fn imported(tensor: &Tensor) -> Option<Value> {
     if tensor.len() > MAX_ELEMENTS {

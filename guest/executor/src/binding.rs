@@ -1,0 +1,282 @@
+//! A plan bound to sizes: numbers instead of symbols, places in memory, kernels that know both.
+
+mod cache;
+mod places;
+
+use tensorlet_kernels::{Run, TensorType};
+use tensorlet_plan::{Kernel, Step, Value, ValueId};
+
+pub(crate) use cache::Cache;
+use places::Places;
+
+use crate::error::PredictError;
+use crate::program::Program;
+use crate::slices::{Frame, Operand, Operands, Place};
+use crate::state::State;
+#[cfg(feature = "tract")]
+use crate::tract_step::TractCall;
+
+/// A plan bound to sizes of its symbols. Running it allocates nothing, unless tract does.
+pub(crate) struct Binding {
+    /// The size of each symbol; 1 for the one that counts rows.
+    sizes: Box<[u32]>,
+    steps: Vec<BoundStep>,
+    /// The caller's inputs that steps read. Those that are not aligned are copied into the arena.
+    inputs: Vec<Operand>,
+    /// How many bytes a row of each of the caller's inputs has.
+    input_bytes: Vec<usize>,
+    /// The caller's outputs.
+    outputs: Vec<BoundOutput>,
+    arena_bytes: usize,
+}
+
+struct BoundStep {
+    work: Work,
+    operands: Operands,
+}
+
+enum Work {
+    Kernel(Box<dyn Run>),
+    #[cfg(feature = "tract")]
+    Tract(TractCall),
+}
+
+impl Work {
+    fn scratch_bytes(&self) -> usize {
+        match self {
+            Self::Kernel(kernel) => kernel.scratch_bytes(),
+            #[cfg(feature = "tract")]
+            Self::Tract(_) => 0,
+        }
+    }
+}
+
+/// An output of the plan.
+pub(crate) struct BoundOutput {
+    /// Of one row; `None` if only the data decides the dims.
+    pub(crate) tensor: Option<TensorType>,
+    /// Which value it is.
+    #[cfg(feature = "tract")]
+    pub(crate) value: ValueId,
+    /// Where it is after the last step; `None` if only the data decides the dims.
+    operand: Option<Operand>,
+}
+
+impl Binding {
+    /// Binds a plan to sizes. The one that counts rows is taken as 1.
+    pub(crate) fn new(program: &Program, sizes: &[u32]) -> Result<Self, PredictError> {
+        let sizes: Box<[u32]> = sizes
+            .iter()
+            .enumerate()
+            .map(|(symbol, &size)| match program.counts_rows(symbol) {
+                true => 1,
+                false => size,
+            })
+            .collect();
+        let types = types(program, &sizes)?;
+        let mut places = Places::assign(program, &types)?;
+
+        let target = program.target();
+        let mut works = Vec::with_capacity(program.steps.len());
+        let mut scratch_bytes = 0;
+        for (index, step) in program.steps.iter().enumerate() {
+            let work = bind_step(program, index, step, &types, &target)?;
+            scratch_bytes = scratch_bytes.max(work.scratch_bytes());
+            works.push(work);
+        }
+        let scratch = places.allocate_scratch(scratch_bytes)?;
+        let arena_bytes = places.arena_bytes();
+        let steps = program
+            .steps
+            .iter()
+            .zip(works)
+            .map(|(step, work)| {
+                let scratch = (scratch, work.scratch_bytes());
+                let operands = places.operands(program, &types, step, scratch)?;
+                Ok(BoundStep { work, operands })
+            })
+            .collect::<Result<_, PredictError>>()?;
+        Ok(Self {
+            sizes,
+            steps,
+            inputs: places.inputs_to_copy(program, &types),
+            input_bytes: types[..program.inputs]
+                .iter()
+                .map(|tensor| {
+                    tensor
+                        .as_ref()
+                        .and_then(TensorType::stored_bytes)
+                        .unwrap_or(0)
+                })
+                .collect(),
+            outputs: program
+                .outputs
+                .iter()
+                .map(|&id| BoundOutput {
+                    tensor: types[id.index()].clone(),
+                    #[cfg(feature = "tract")]
+                    value: id,
+                    operand: places.operand(program, &types, id),
+                })
+                .collect(),
+            arena_bytes,
+        })
+    }
+
+    /// Reports whether this is the binding to these sizes.
+    fn is_for(&self, program: &Program, sizes: &[u32]) -> bool {
+        let agrees = |(symbol, (bound, size)): (usize, (&u32, &u32))| {
+            bound == size || program.counts_rows(symbol)
+        };
+        self.sizes.len() == sizes.len() && self.sizes.iter().zip(sizes).enumerate().all(agrees)
+    }
+
+    pub(crate) fn outputs(&self) -> &[BoundOutput] {
+        &self.outputs
+    }
+
+    /// Returns how many bytes each of the caller's inputs has a row.
+    pub(crate) fn input_bytes(&self) -> &[usize] {
+        &self.input_bytes
+    }
+
+    /// Returns how many bytes an output of the caller has a row; none if only the data decides the dims.
+    pub(crate) fn output_bytes(&self, output: usize) -> usize {
+        self.outputs[output]
+            .operand
+            .map_or(0, |operand| operand.len)
+    }
+
+    /// Runs the steps for one row. The caller's tensors have the lengths that the binding says, times the rows.
+    pub(crate) fn run(
+        &self,
+        program: &Program,
+        state: &mut State,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        row: usize,
+        after_step: &mut dyn FnMut(usize),
+    ) -> Result<(), PredictError> {
+        state.reserve(self.arena_bytes)?;
+        let State {
+            arena,
+            lists,
+            #[cfg(feature = "tract")]
+            dynamic,
+        } = state;
+        let constants = program.constants.as_slice();
+        let mut frame = Frame::new(constants, arena.as_mut_slice(), inputs, outputs, row, lists);
+        for input in &self.inputs {
+            frame.copy_in(input);
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            let (inputs, outputs, scratch) = frame.slices(&step.operands);
+            match &step.work {
+                Work::Kernel(kernel) => kernel
+                    .run(inputs, outputs, scratch)
+                    .map_err(|error| PredictError::in_step(&program.steps[index].name, &error))?,
+                #[cfg(feature = "tract")]
+                Work::Tract(call) => call
+                    .run(inputs, outputs, dynamic)
+                    .map_err(|error| PredictError::in_step(&program.steps[index].name, &error))?,
+            }
+            after_step(index);
+        }
+        self.deliver(&mut frame);
+        Ok(())
+    }
+
+    /// Copies outputs that are not where the caller wants them.
+    fn deliver(&self, frame: &mut Frame<'_>) {
+        for (index, output) in self.outputs.iter().enumerate() {
+            match &output.operand {
+                None => {}
+                Some(operand) => match operand.place {
+                    Place::Output { index: at, .. } if at == index => frame.copy_out(operand),
+                    _ => frame.copy_to(operand, index),
+                },
+            }
+        }
+    }
+}
+
+/// Evaluates the dims of all values. `None` where only the data decides them.
+fn types(program: &Program, sizes: &[u32]) -> Result<Vec<Option<TensorType>>, PredictError> {
+    let mut types: Vec<Option<TensorType>> = Vec::with_capacity(program.values.len());
+    for (id, value) in program.values.iter().enumerate() {
+        let tensor = tensor_type(value, sizes)
+            .map_err(|reason| PredictError::Failed(format!("value `{}`: {reason}", value.name)))?;
+        let root = program.lifetimes.root(ValueId(id as u32)).index();
+        if root != id {
+            let bytes =
+                |tensor: &Option<TensorType>| tensor.as_ref().and_then(TensorType::stored_bytes);
+            let (expected, found) = (bytes(&types[root]), bytes(&tensor));
+            if expected != found {
+                return Err(PredictError::Failed(format!(
+                    "value `{}`: expected {} bytes, as `{}` has, found {}",
+                    value.name,
+                    expected.unwrap_or(0),
+                    program.values[root].name,
+                    found.unwrap_or(0)
+                )));
+            }
+        }
+        types.push(tensor);
+    }
+    Ok(types)
+}
+
+fn tensor_type(value: &Value, sizes: &[u32]) -> Result<Option<TensorType>, String> {
+    let Some(dims) = &value.dims else {
+        return Ok(None);
+    };
+    let dims = dims
+        .iter()
+        .map(|dim| dim.evaluate(sizes).map(|size| size as usize))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    let tensor = TensorType {
+        datum_type: value.datum_type,
+        dims,
+        layout: value.layout,
+    };
+    match tensor.stored_bytes() {
+        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(Some(tensor)),
+        _ => Err(format!(
+            "expected a tensor that fits in memory, found {tensor}"
+        )),
+    }
+}
+
+fn bind_step(
+    program: &Program,
+    index: usize,
+    step: &Step,
+    types: &[Option<TensorType>],
+    target: &tensorlet_kernels::Target<'_>,
+) -> Result<Work, PredictError> {
+    #[cfg(feature = "tract")]
+    if let Some(loaded) = &program.tract_steps[index] {
+        let call = TractCall::new(loaded.clone(), step, types);
+        return Ok(Work::Tract(call));
+    }
+    #[cfg(not(feature = "tract"))]
+    let _ = (program, index);
+    let known = |ids: &[ValueId]| -> Vec<TensorType> {
+        ids.iter()
+            .map(|id| {
+                let tensor = types[id.index()].clone();
+                tensor.expect("`verify` lets only tract steps touch values of unknown dims")
+            })
+            .collect()
+    };
+    debug_assert!(!matches!(step.kernel, Kernel::Tract(_)));
+    tensorlet_kernels::bind(
+        &step.kernel,
+        &known(&step.inputs),
+        &known(&step.outputs),
+        target,
+    )
+    .map(Work::Kernel)
+    .map_err(|error| PredictError::in_step(&step.name, &error))
+}

@@ -1,0 +1,207 @@
+//! Gives every value a place in memory.
+//!
+//! ```text
+//! constant           where it is
+//! input              the caller's; room for a copy until its last reader
+//! output             the caller's; room for a copy from the step that writes it to the end
+//! any other buffer   room from the step that writes it to its last reader
+//! alias              the place of its root
+//! ```
+//!
+//! Room for copies is part of the arena's size, though a copy is made only where the caller's tensors are not aligned. Mostly
+//! it is room that other buffers have later or earlier.
+
+use tensorlet_kernels::TensorType;
+use tensorlet_plan::{Step, Storage, ValueId};
+
+use crate::arena::Arena;
+use crate::error::PredictError;
+use crate::program::Program;
+use crate::slices::{Operand, Operands, Place};
+
+/// The place of every root; aliases and values of unknown dims have none.
+pub(super) struct Places {
+    places: Vec<Option<Place>>,
+    /// Which of them have returned their memory.
+    is_free: Vec<bool>,
+    arena: Arena,
+    max_bytes: usize,
+}
+
+impl Places {
+    /// Walks through the steps, taking and returning memory.
+    pub(super) fn assign(
+        program: &Program,
+        types: &[Option<TensorType>],
+    ) -> Result<Self, PredictError> {
+        let mut places = Self {
+            places: vec![None; program.values.len()],
+            is_free: vec![false; program.values.len()],
+            arena: Arena::default(),
+            max_bytes: program.max_arena_bytes,
+        };
+        let last_uses = last_uses(program);
+        for (id, value) in program.values.iter().enumerate() {
+            let bytes = bytes(types, id);
+            places.places[id] = match &value.storage {
+                Storage::Constant(range) => {
+                    Some(Place::Constant(program.constants.offset(range.start)))
+                }
+                Storage::Input if last_uses[id].is_some() => Some(Place::Input {
+                    index: id,
+                    copy: places.allocate(bytes)?,
+                }),
+                Storage::Input => Some(Place::Input { index: id, copy: 0 }),
+                Storage::Alias(_) | Storage::Buffer => None,
+            };
+        }
+        let outputs = first_outputs(program);
+        for (index, step) in program.steps.iter().enumerate() {
+            for output in &step.outputs {
+                let id = output.index();
+                if types[id].is_none() {
+                    continue;
+                }
+                let offset = places.allocate(bytes(types, id))?;
+                places.places[id] = Some(match outputs[id] {
+                    Some(index) => Place::Output {
+                        index,
+                        copy: offset,
+                    },
+                    None => Place::Arena(offset),
+                });
+            }
+            places.free_after(program, types, index, step, &last_uses);
+        }
+        Ok(places)
+    }
+
+    /// Returns the memory of values that no later step needs.
+    fn free_after(
+        &mut self,
+        program: &Program,
+        types: &[Option<TensorType>],
+        index: usize,
+        step: &Step,
+        last_uses: &[Option<u32>],
+    ) {
+        for &id in step.inputs.iter().chain(&step.outputs) {
+            let id = program.lifetimes.root(id).index();
+            let is_needed = last_uses[id] != Some(index as u32);
+            // A step may read a value several times.
+            if is_needed || std::mem::replace(&mut self.is_free[id], true) {
+                continue;
+            }
+            if let Some(Place::Arena(offset) | Place::Input { copy: offset, .. }) = self.places[id]
+            {
+                self.arena.free(offset, bytes(types, id));
+            }
+        }
+    }
+
+    /// Takes memory.
+    fn allocate(&mut self, len: usize) -> Result<usize, PredictError> {
+        let offset = self.arena.allocate(len);
+        self.within_limit(offset)
+    }
+
+    /// Takes memory that no value has at any time.
+    pub(super) fn allocate_scratch(&mut self, len: usize) -> Result<usize, PredictError> {
+        let offset = self.arena.extend(len);
+        self.within_limit(offset)
+    }
+
+    fn within_limit(&self, offset: Option<usize>) -> Result<usize, PredictError> {
+        match offset {
+            Some(offset) if self.arena.len() <= self.max_bytes => Ok(offset),
+            _ => Err(PredictError::OutOfMemory {
+                expected_bytes: offset.map_or(isize::MAX as usize, |_| self.arena.len()),
+            }),
+        }
+    }
+
+    pub(super) fn arena_bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// Returns the operand that a value is; `None` if its dims are unknown.
+    pub(super) fn operand(
+        &self,
+        program: &Program,
+        types: &[Option<TensorType>],
+        id: ValueId,
+    ) -> Option<Operand> {
+        let place = self.places[program.lifetimes.root(id).index()]?;
+        types[id.index()].as_ref()?;
+        Some(Operand {
+            place,
+            len: bytes(types, id.index()),
+        })
+    }
+
+    /// Returns the operands of a step, those of unknown dims left out.
+    pub(super) fn operands(
+        &self,
+        program: &Program,
+        types: &[Option<TensorType>],
+        step: &Step,
+        scratch: (usize, usize),
+    ) -> Result<Operands, PredictError> {
+        let of = |ids: &[ValueId]| {
+            ids.iter()
+                .filter_map(|&id| self.operand(program, types, id))
+                .collect()
+        };
+        Operands::new(of(&step.inputs), of(&step.outputs), scratch).map_err(|_| {
+            PredictError::in_step(
+                &step.name,
+                &"expected outputs of their own, found memory shared with other values",
+            )
+        })
+    }
+
+    /// Returns the inputs that steps read.
+    pub(super) fn inputs_to_copy(
+        &self,
+        program: &Program,
+        types: &[Option<TensorType>],
+    ) -> Vec<Operand> {
+        let last_uses = last_uses(program);
+        (0..program.inputs)
+            .filter(|&id| last_uses[id].is_some())
+            .filter_map(|id| self.operand(program, types, ValueId(id as u32)))
+            .collect()
+    }
+}
+
+fn bytes(types: &[Option<TensorType>], id: usize) -> usize {
+    types[id]
+        .as_ref()
+        .and_then(TensorType::stored_bytes)
+        .unwrap_or(0)
+}
+
+/// Returns, for each root, the last step that needs it; for inputs the last that reads it.
+fn last_uses(program: &Program) -> Vec<Option<u32>> {
+    let mut last: Vec<Option<u32>> = (0..program.values.len() as u32)
+        .map(|id| Some(program.lifetimes.lifetime(ValueId(id))?.last))
+        .collect();
+    for (step, index) in program.steps.iter().zip(0..) {
+        for &input in &step.inputs {
+            let root = program.lifetimes.root(input).index();
+            if root < program.inputs {
+                last[root] = Some(index);
+            }
+        }
+    }
+    last
+}
+
+/// Returns, for each root, the first output that it is, if it is written by a step.
+fn first_outputs(program: &Program) -> Vec<Option<usize>> {
+    let mut outputs = vec![None; program.values.len()];
+    for (index, &id) in program.outputs.iter().enumerate() {
+        outputs[program.lifetimes.root(id).index()].get_or_insert(index);
+    }
+    outputs
+}

@@ -1,0 +1,467 @@
+//! Hands a step its inputs and outputs as slices.
+//!
+//! They lie in one arena, so the borrow checker cannot tell them apart. [`Operands::new`] does, once, when a plan is bound to
+//! sizes; [`Frame::slices`] relies on it at every call. Nothing else knows where memory is shared.
+//!
+//! ```text
+//! constants   read only
+//! inputs      the caller's, read only       ┐ or, where they do not begin at a multiple of 64 bytes,
+//! outputs     the caller's                  ┘ copies in the arena
+//! arena       buffers, such copies, scratch
+//! ```
+
+#![expect(
+    unsafe_code,
+    reason = "the fence around slices of one arena that do not overlap"
+)]
+
+use std::collections::BinaryHeap;
+use std::marker::PhantomData;
+
+use crate::memory::is_aligned;
+
+/// Where the bytes of a value are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Operand {
+    pub(crate) place: Place,
+    pub(crate) len: usize,
+}
+
+/// In which memory an operand begins, and where.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// In the constants, at this offset.
+    Constant(usize),
+    /// In the arena, at this offset.
+    Arena(usize),
+    /// The caller's input of this index, or at `copy` in the arena.
+    Input { index: usize, copy: usize },
+    /// The caller's output of this index, or at `copy` in the arena.
+    Output { index: usize, copy: usize },
+}
+
+/// The operands of one step.
+///
+/// Invariant: no output overlaps another operand or the scratch memory, and no input overlaps the scratch memory, whether the
+/// caller's tensors are used in place or copied.
+#[derive(Debug)]
+pub(crate) struct Operands {
+    inputs: Box<[Operand]>,
+    outputs: Box<[Operand]>,
+    /// Where it begins in the arena, and how long it is.
+    scratch: (usize, usize),
+}
+
+/// Operands that share bytes, though one of them is written.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Overlap;
+
+impl Operands {
+    pub(crate) fn new(
+        inputs: Box<[Operand]>,
+        outputs: Box<[Operand]>,
+        scratch: (usize, usize),
+    ) -> Result<Self, Overlap> {
+        let mut parts = vec![Part::new(Region::Arena, scratch.0, scratch.1, true)?];
+        for (operand, is_written) in inputs
+            .iter()
+            .map(|operand| (operand, false))
+            .chain(outputs.iter().map(|operand| (operand, true)))
+        {
+            let len = operand.len;
+            match operand.place {
+                Place::Constant(_) if is_written => return Err(Overlap),
+                Place::Constant(_) => {}
+                Place::Arena(offset) => {
+                    parts.push(Part::new(Region::Arena, offset, len, is_written)?);
+                }
+                Place::Input { .. } if is_written => return Err(Overlap),
+                Place::Input { copy, .. } => {
+                    parts.push(Part::new(Region::Arena, copy, len, is_written)?);
+                }
+                Place::Output { index, copy } => {
+                    parts.push(Part::new(Region::Arena, copy, len, is_written)?);
+                    parts.push(Part::new(Region::Output(index), 0, len, is_written)?);
+                }
+            }
+        }
+        if Part::overlap(parts) {
+            return Err(Overlap);
+        }
+        Ok(Self {
+            inputs,
+            outputs,
+            scratch,
+        })
+    }
+}
+
+/// A range of bytes that an operand may be.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Part {
+    region: Region,
+    begin: usize,
+    end: usize,
+    is_written: bool,
+}
+
+/// Memory that overlaps no other.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Region {
+    Arena,
+    Output(usize),
+}
+
+impl Part {
+    fn new(region: Region, begin: usize, len: usize, is_written: bool) -> Result<Self, Overlap> {
+        Ok(Self {
+            region,
+            begin,
+            end: begin.checked_add(len).ok_or(Overlap)?,
+            is_written,
+        })
+    }
+
+    /// Reports whether two of them share a byte and one is written.
+    fn overlap(mut parts: Vec<Self>) -> bool {
+        parts.retain(|part| part.begin < part.end);
+        let mut region = None;
+        let (mut end, mut written_end) = (0, 0);
+        for part in BinaryHeap::from(parts).into_sorted_vec() {
+            if region != Some(part.region) {
+                (region, end, written_end) = (Some(part.region), 0, 0);
+            }
+            if part.begin < if part.is_written { end } else { written_end } {
+                return true;
+            }
+            end = end.max(part.end);
+            if part.is_written {
+                written_end = written_end.max(part.end);
+            }
+        }
+        false
+    }
+}
+
+/// Room for the slices of one step, used again and again.
+#[derive(Debug, Default)]
+pub(crate) struct SliceLists {
+    inputs: Vec<*const [u8]>,
+    outputs: Vec<*mut [u8]>,
+}
+
+// SAFETY: the pointers of the last step stay in the lists, but nobody uses them: `Frame::slices` clears the lists before it
+// fills them, and hands out what it filled in as slices that borrow the frame.
+unsafe impl Send for SliceLists {}
+
+/// All memory that the steps of one row touch.
+pub(crate) struct Frame<'a> {
+    constants: &'a [u8],
+    arena: *mut [u8],
+    inputs: &'a [&'a [u8]],
+    outputs: *mut [&'a mut [u8]],
+    row: usize,
+    lists: &'a mut SliceLists,
+    /// What `arena` and `outputs` were.
+    borrowed: PhantomData<(&'a mut [u8], &'a mut [&'a mut [u8]])>,
+}
+
+/// The slices of a step: inputs, outputs, scratch.
+pub(crate) type Slices<'a> = (&'a [&'a [u8]], &'a mut [&'a mut [u8]], &'a mut [u8]);
+
+impl<'a> Frame<'a> {
+    /// `row` tells which part of the caller's tensors is meant; they hold rows as long as their operands.
+    pub(crate) fn new<'b: 'a>(
+        constants: &'a [u8],
+        arena: &'a mut [u8],
+        inputs: &'a [&'a [u8]],
+        outputs: &'a mut [&'b mut [u8]],
+        row: usize,
+        lists: &'a mut SliceLists,
+    ) -> Self {
+        Self {
+            constants,
+            arena,
+            inputs,
+            outputs: std::ptr::from_mut(outputs) as *mut [&'a mut [u8]],
+            row,
+            lists,
+            borrowed: PhantomData,
+        }
+    }
+
+    /// Copies an input of the caller into the arena, if it cannot be used in place.
+    pub(crate) fn copy_in(&mut self, input: &Operand) {
+        let Place::Input { index, copy } = input.place else {
+            return;
+        };
+        let given = self.given(index, input.len);
+        if !is_aligned(given) {
+            // SAFETY: nobody else holds a part of the arena: slices that were handed out borrow the frame.
+            let arena = unsafe { &mut *self.arena };
+            arena[copy..][..input.len].copy_from_slice(given);
+        }
+    }
+
+    /// Copies an output of the caller out of the arena, if it could not be written in place.
+    pub(crate) fn copy_out(&mut self, output: &Operand) {
+        let Place::Output { index, copy } = output.place else {
+            return;
+        };
+        let wanted = self.wanted(index, output.len);
+        // SAFETY: as for `slices`: `wanted` is in bounds, and nobody holds a part of the caller's outputs.
+        let wanted = unsafe { &mut *wanted };
+        if !is_aligned(wanted) {
+            // SAFETY: nobody else holds a part of the arena, and the caller's outputs are no part of it.
+            let arena = unsafe { &*self.arena };
+            wanted.copy_from_slice(&arena[copy..][..output.len]);
+        }
+    }
+
+    /// Copies an operand into a caller's output that is the place of no operand.
+    ///
+    /// Inputs are copied from the caller's: what was made of them in the arena need not be there any more.
+    pub(crate) fn copy_to(&mut self, operand: &Operand, index: usize) {
+        assert!(
+            !matches!(operand.place, Place::Output { index: other, .. } if other == index),
+            "an output is not copied onto itself"
+        );
+        let wanted = self.wanted(index, operand.len);
+        let from = match operand.place {
+            Place::Input { index, .. } => self.given(index, operand.len),
+            _ => self.readable(operand),
+        };
+        // SAFETY: both are in bounds, nobody holds a part of either, and the assertion says that they are not the same.
+        let (from, to) = unsafe { (&*from, &mut *wanted) };
+        to.copy_from_slice(from);
+    }
+
+    /// Returns the slices of a step.
+    ///
+    /// # Panics
+    /// If an operand reaches beyond the memory that it lies in.
+    pub(crate) fn slices<'f>(&'f mut self, operands: &Operands) -> Slices<'f> {
+        self.lists.inputs.clear();
+        for operand in &operands.inputs {
+            let input = self.readable(operand);
+            self.lists.inputs.push(input);
+        }
+        self.lists.outputs.clear();
+        for operand in &operands.outputs {
+            let output = match operand.place {
+                Place::Arena(offset) => self.in_arena(offset, operand.len),
+                Place::Output { index, copy } => self.placed(index, copy, operand.len),
+                Place::Constant(_) | Place::Input { .. } => {
+                    unreachable!("`Operands::new` refuses outputs that callers own")
+                }
+            };
+            self.lists.outputs.push(output);
+        }
+        let scratch = self.in_arena(operands.scratch.0, operands.scratch.1);
+        let inputs: *const [*const [u8]] = self.lists.inputs.as_slice();
+        let outputs: *mut [*mut [u8]] = self.lists.outputs.as_mut_slice();
+        // SAFETY: each pointer was made of memory that is borrowed for `'a`, checked to be in bounds, and by the invariant
+        // of `Operands` those that are written overlap no other. Slices handed out before are gone, as they borrow the frame.
+        // Pointers to slices and references to slices have the same layout.
+        unsafe {
+            (
+                &*(inputs as *const [&[u8]]),
+                &mut *(outputs as *mut [&mut [u8]]),
+                &mut *scratch,
+            )
+        }
+    }
+
+    fn readable(&self, operand: &Operand) -> *const [u8] {
+        match operand.place {
+            Place::Constant(offset) => &self.constants[offset..][..operand.len],
+            Place::Arena(offset) => self.in_arena(offset, operand.len),
+            Place::Input { index, copy } => {
+                let given = self.given(index, operand.len);
+                match is_aligned(given) {
+                    true => given,
+                    false => self.in_arena(copy, operand.len),
+                }
+            }
+            Place::Output { index, copy } => self.placed(index, copy, operand.len),
+        }
+    }
+
+    /// Returns where an output of the caller is while steps run.
+    fn placed(&self, index: usize, copy: usize, len: usize) -> *mut [u8] {
+        let wanted = self.wanted(index, len);
+        match is_aligned(wanted) {
+            true => wanted,
+            false => self.in_arena(copy, len),
+        }
+    }
+
+    fn in_arena(&self, offset: usize, len: usize) -> *mut [u8] {
+        let in_bounds = offset
+            .checked_add(len)
+            .is_some_and(|end| end <= self.arena.len());
+        assert!(in_bounds, "expected an operand within the arena");
+        let begin = self.arena.cast::<u8>();
+        // SAFETY: the arena has at least `offset` bytes.
+        std::ptr::slice_from_raw_parts_mut(unsafe { begin.add(offset) }, len)
+    }
+
+    /// Returns the row of a caller's input.
+    fn given(&self, index: usize, len: usize) -> &'a [u8] {
+        &self.inputs[index][self.row * len..][..len]
+    }
+
+    /// Returns the row of a caller's output.
+    fn wanted(&self, index: usize, len: usize) -> *mut [u8] {
+        assert!(
+            index < self.outputs.len(),
+            "expected an output of the caller"
+        );
+        // SAFETY: the index is in bounds. The list is borrowed for `'a`, and only read.
+        let output: *mut [u8] = unsafe { &raw mut **self.outputs.cast::<&mut [u8]>().add(index) };
+        let begin = self.row * len;
+        let in_bounds = begin
+            .checked_add(len)
+            .is_some_and(|end| end <= output.len());
+        assert!(in_bounds, "expected a row of the caller's output");
+        // SAFETY: the output has at least `begin` bytes.
+        std::ptr::slice_from_raw_parts_mut(unsafe { output.cast::<u8>().add(begin) }, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::AlignedBytes;
+
+    fn at(place: Place) -> Operand {
+        Operand { place, len: 64 }
+    }
+
+    fn arena(offset: usize) -> Operand {
+        at(Place::Arena(offset))
+    }
+
+    fn input(index: usize, copy: usize) -> Operand {
+        at(Place::Input { index, copy })
+    }
+
+    fn output(index: usize, copy: usize) -> Operand {
+        at(Place::Output { index, copy })
+    }
+
+    fn accepts(inputs: &[Operand], outputs: &[Operand], scratch: (usize, usize)) -> bool {
+        Operands::new(inputs.into(), outputs.into(), scratch).is_ok()
+    }
+
+    #[test]
+    fn operands_side_by_side_are_taken() {
+        assert!(accepts(&[arena(0)], &[arena(64)], (128, 64)));
+        assert!(accepts(&[arena(0), arena(32)], &[arena(96)], (160, 1)));
+        assert!(accepts(
+            &[input(0, 0), input(0, 0)],
+            &[output(0, 64)],
+            (0, 0)
+        ));
+        assert!(accepts(&[output(1, 0)], &[output(0, 64)], (128, 8)));
+        assert!(accepts(&[at(Place::Constant(0))], &[arena(0)], (64, 8)));
+    }
+
+    #[test]
+    fn what_is_written_overlaps_nothing() {
+        assert!(!accepts(&[arena(0)], &[arena(0)], (128, 64)));
+        assert!(!accepts(&[arena(0)], &[arena(63)], (128, 64)));
+        assert!(!accepts(&[arena(63)], &[arena(0)], (128, 64)));
+        assert!(!accepts(&[], &[arena(0), arena(32)], (128, 64)));
+        assert!(!accepts(&[], &[arena(0)], (32, 8)), "scratch");
+        assert!(!accepts(&[arena(0)], &[], (32, 8)), "scratch");
+        assert!(!accepts(&[input(0, 0)], &[arena(0)], (128, 0)), "a copy");
+        assert!(!accepts(&[output(0, 0)], &[output(0, 64)], (128, 0)));
+        assert!(!accepts(&[], &[output(0, 0), output(0, 64)], (128, 0)));
+        assert!(!accepts(&[], &[output(0, 0), output(1, 0)], (128, 0)));
+        assert!(!accepts(&[], &[input(0, 0)], (128, 0)), "an input");
+        assert!(!accepts(&[], &[at(Place::Constant(0))], (128, 0)));
+        let long = Operand {
+            place: Place::Arena(0),
+            len: 1000,
+        };
+        assert!(!accepts(&[long, arena(64)], &[arena(512)], (2000, 0)));
+        assert!(!accepts(&[arena(usize::MAX - 8)], &[], (0, 0)), "overflow");
+    }
+
+    #[test]
+    fn nothing_overlaps_nothing() {
+        let empty = Operand {
+            place: Place::Arena(32),
+            len: 0,
+        };
+        assert!(accepts(&[arena(0)], &[empty], (64, 0)));
+        assert!(accepts(&[empty], &[arena(0)], (16, 0)));
+    }
+
+    /// Runs `test` with a frame of 256 bytes each, and one row of 64 of them.
+    fn with_frame(test: impl FnOnce(&mut Frame<'_>)) {
+        let mut memory: Vec<AlignedBytes> =
+            (0..4).map(|_| AlignedBytes::zeroed(256).unwrap()).collect();
+        for (byte, bytes) in (1..).zip(&mut memory) {
+            bytes.as_mut_slice().fill(byte);
+        }
+        let [constants, arena, input, output] = memory.as_mut_slice() else {
+            unreachable!("there are four")
+        };
+        let inputs = [input.as_slice()];
+        let mut outputs = [output.as_mut_slice()];
+        test(&mut Frame::new(
+            constants.as_slice(),
+            arena.as_mut_slice(),
+            &inputs,
+            &mut outputs,
+            1,
+            &mut SliceLists::default(),
+        ));
+    }
+
+    #[test]
+    fn each_operand_is_found_in_its_memory() {
+        with_frame(|frame| {
+            let inputs = [at(Place::Constant(192)), arena(0), input(0, 0)];
+            let operands = Operands::new(inputs.into(), [output(0, 64)].into(), (200, 8)).unwrap();
+            for _ in 0..2 {
+                let (inputs, outputs, scratch) = frame.slices(&operands);
+                let first: Vec<u8> = inputs.iter().map(|input| input[0]).collect();
+                assert_eq!(first, [1, 2, 3]);
+                assert!(inputs.iter().all(|input| input.len() == 64));
+                assert_eq!((outputs[0].len(), scratch.len()), (64, 8));
+                outputs[0].fill(9);
+                scratch.fill(8);
+            }
+            let readers = [output(0, 64), arena(192)];
+            let operands = Operands::new(readers.into(), [].into(), (0, 0)).unwrap();
+            let (inputs, ..) = frame.slices(&operands);
+            assert_eq!((inputs[0][0], inputs[0][63]), (9, 9));
+            assert_eq!((inputs[1][7], inputs[1][8], inputs[1][16]), (2, 8, 2));
+        });
+    }
+
+    #[test]
+    fn operands_beyond_their_memory_are_refused() {
+        for operand in [
+            arena(193),
+            arena(usize::MAX - 64),
+            at(Place::Constant(193)),
+            input(1, 0),
+            output(1, 0),
+        ] {
+            let operands = Operands::new([operand].into(), [].into(), (0, 0)).unwrap();
+            let result = std::panic::catch_unwind(|| {
+                with_frame(|frame| drop(frame.slices(&operands).0.len()));
+            });
+            assert!(result.is_err(), "{operand:?}");
+        }
+        let operands = Operands::new([].into(), [].into(), (250, 7)).unwrap();
+        let result = std::panic::catch_unwind(|| {
+            with_frame(|frame| drop(frame.slices(&operands).2.len()));
+        });
+        assert!(result.is_err(), "scratch");
+    }
+}

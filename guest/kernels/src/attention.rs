@@ -1,0 +1,308 @@
+//! Scaled dot-product attention.
+//!
+//! For one matrix of queries after the other, and some of its rows at a time, so that scores stay in the cache:
+//!
+//! ```text
+//! scores = rows of q × kᵀ × scale + mask ─ softmax ─► × v ─► rows of y
+//! ```
+
+mod mask;
+#[cfg(test)]
+mod tests;
+
+use tensorlet_plan::Layout;
+use tensorlet_plan::kernel::{Activation, Attention};
+use tensorlet_tensor::DatumType;
+
+use self::mask::Mask;
+use crate::bind::Types;
+use crate::isa::Isa;
+use crate::run::{BindError, Run, RunError, Target};
+use crate::softmax;
+use crate::tensor_type::TensorType;
+use crate::tile::Segment;
+use crate::tile::product::{Area, Operands, Product, Shape};
+
+/// So many scores are computed at a time, or those of one row: 64 KiB.
+const SCORES_LEN: usize = 16 << 10;
+
+/// What a product wants the columns of its weights to be a multiple of.
+const COLUMNS: usize = 8;
+
+/// Binds attention over plain tensors of f32.
+pub(crate) fn bind(
+    attention: &Attention,
+    types: Types<'_>,
+    target: &Target<'_>,
+) -> Result<Box<dyn Run>, BindError> {
+    let ([q, k, v, mask @ ..], [y]) = (types.inputs, types.outputs) else {
+        return Err(BindError::new(
+            "expected q, k, v and one output of attention",
+        ));
+    };
+    let refuse = |what: &str| {
+        BindError::new(format!(
+            "expected {what}, found attention of {q}, {k} and {v} to {y}"
+        ))
+    };
+    let is_plain =
+        |tensor: &TensorType| tensor.datum_type == DatumType::F32 && tensor.layout == Layout::Plain;
+    if !types.inputs.iter().chain([y]).all(is_plain) || mask.len() != usize::from(attention.mask) {
+        return Err(refuse("plain f32 tensors, and a mask if there is one"));
+    }
+    let ([leading @ .., rows, depth], [v_leading @ .., keys, width]) =
+        (q.dims.as_slice(), v.dims.as_slice())
+    else {
+        return Err(refuse("at least two axes"));
+    };
+    let sizes = Sizes {
+        matrices: leading.iter().product(),
+        rows: *rows,
+        keys: *keys,
+        depth: *depth,
+        width: *width,
+    };
+    let with = |a: usize, b: usize| [leading, &[a, b]].concat();
+    let k_dims = if attention.transposed_k {
+        with(*depth, *keys)
+    } else {
+        with(*keys, *depth)
+    };
+    if leading != v_leading || k.dims != k_dims || y.dims != with(*rows, *width) {
+        return Err(refuse(
+            "equal leading axes, and lengths and depths that fit",
+        ));
+    }
+    if *keys == 0 || *depth == 0 {
+        return Err(refuse("at least one key, and at least one number a key"));
+    }
+    let mask = match mask.first() {
+        Some(mask) => Some(Mask::new(mask, leading, *rows, *keys)?),
+        None => None,
+    };
+    Ok(Box::new(Bound::new(attention, sizes, mask, target)?))
+}
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    matrices: usize,
+    /// Queries, and rows of the output.
+    rows: usize,
+    keys: usize,
+    /// Numbers a query or key.
+    depth: usize,
+    /// Numbers a value.
+    width: usize,
+}
+
+/// Attention over tensors of known sizes.
+struct Bound {
+    sizes: Sizes,
+    transposed_k: bool,
+    mask: Option<Mask>,
+    /// Rows at a time.
+    chunk: usize,
+    scores: Product,
+    values: Product,
+    isa: Isa,
+}
+
+impl Bound {
+    fn new(
+        attention: &Attention,
+        sizes: Sizes,
+        mask: Option<Mask>,
+        target: &Target<'_>,
+    ) -> Result<Self, BindError> {
+        let Sizes {
+            rows,
+            keys,
+            depth,
+            width,
+            ..
+        } = sizes;
+        let chunk = (SCORES_LEN / keys).clamp(1, rows.max(1));
+        let shape = |len: usize, columns: usize, scale: f32| Shape {
+            segments: vec![Segment {
+                offset_bytes: 0,
+                len,
+            }],
+            lhs_stride: len,
+            weights_step: columns.next_multiple_of(COLUMNS),
+            weights_block: 16,
+            columns,
+            out_stride: columns,
+            out_block: 16,
+            whole_blocks: false,
+            scale,
+            residual: false,
+            activation: Activation::None,
+        };
+        let bound = Self {
+            sizes,
+            transposed_k: attention.transposed_k,
+            mask,
+            chunk,
+            scores: Product::new(shape(depth, keys, attention.scale), chunk, target)?,
+            values: Product::new(shape(keys, width, 1.0), chunk, target)?,
+            isa: target.isa,
+        };
+        let numbers = usize::MAX / 16;
+        let fits = |a: usize, b: usize| {
+            b.checked_next_multiple_of(COLUMNS)
+                .and_then(|b| a.checked_mul(b))
+                .is_some_and(|len| len < numbers)
+        };
+        if !fits(depth, keys) || !fits(keys, width) || !fits(chunk, keys) {
+            return Err(BindError::new("expected attention that fits in memory"));
+        }
+        Ok(bound)
+    }
+
+    /// How many numbers the scratch memory has for scores, keys and values.
+    fn lens(&self) -> [usize; 3] {
+        let Sizes {
+            keys, depth, width, ..
+        } = self.sizes;
+        let in_place = |columns: usize| columns.is_multiple_of(COLUMNS);
+        let (keys_in_place, values_in_place) =
+            (self.transposed_k && in_place(keys), in_place(width));
+        let padded = |rows: usize, columns: usize| rows * columns.next_multiple_of(COLUMNS);
+        [
+            self.chunk * keys,
+            if keys_in_place {
+                0
+            } else {
+                padded(depth, keys)
+            },
+            if values_in_place {
+                0
+            } else {
+                padded(keys, width)
+            },
+        ]
+    }
+
+    /// Computes one matrix.
+    fn matrix(
+        &self,
+        index: usize,
+        [q, k, v]: [&[f32]; 3],
+        mask: &[f32],
+        y: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let Sizes {
+            rows,
+            keys,
+            depth,
+            width,
+            ..
+        } = self.sizes;
+        let [scores_len, keys_len, values_len] = self.lens();
+        let (scores, scratch) = scratch.split_at_mut(scores_len);
+        let (packed_keys, packed_values) = scratch.split_at_mut(keys_len);
+        let k = match (keys_len, self.transposed_k) {
+            (0, _) => k,
+            (_, true) => pad(k, keys, packed_keys),
+            (_, false) => transpose(k, depth, packed_keys),
+        };
+        let v = if values_len == 0 {
+            v
+        } else {
+            pad(v, width, packed_values)
+        };
+        for first in (0..rows).step_by(self.chunk) {
+            let count = self.chunk.min(rows - first);
+            let scores = &mut scores[..count * keys];
+            let area = Area::line(count);
+            let q = &q[first * depth..][..count * depth];
+            self.scores.run(&area, operands(q, k, &mut *scores));
+            if let Some(bound) = &self.mask {
+                bound.add(mask, index, first, scores);
+            }
+            softmax::rows_in_place(self.isa, scores, keys);
+            let y = &mut y[first * width..][..count * width];
+            self.values.run(&area, operands(scores, v, y));
+        }
+    }
+}
+
+impl Run for Bound {
+    fn scratch_bytes(&self) -> usize {
+        self.lens().iter().sum::<usize>() * size_of::<f32>()
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: &mut [u8],
+    ) -> Result<(), RunError> {
+        let at = |index: usize| -> &[f32] { bytemuck::cast_slice(inputs[index]) };
+        let (q, k, v) = (at(0), at(1), at(2));
+        let mask = if self.mask.is_some() { at(3) } else { &[] };
+        let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
+        if y.is_empty() {
+            return Ok(());
+        }
+        let scratch_bytes = self.scratch_bytes();
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..scratch_bytes]);
+        let Sizes {
+            matrices,
+            rows,
+            keys,
+            depth,
+            width,
+        } = self.sizes;
+        for index in 0..matrices {
+            let matrix =
+                |all: &'_ [f32], len: usize| index * len..(index * len + len).min(all.len());
+            let (q, k, v) = (
+                &q[matrix(q, rows * depth)],
+                &k[matrix(k, keys * depth)],
+                &v[matrix(v, keys * width)],
+            );
+            let y = &mut y[index * rows * width..][..rows * width];
+            self.matrix(index, [q, k, v], mask, y, scratch);
+        }
+        Ok(())
+    }
+}
+
+fn operands<'a>(lhs: &'a [f32], weights: &'a [f32], out: &'a mut [f32]) -> Operands<'a> {
+    Operands {
+        lhs,
+        weights,
+        bias: None,
+        residual: None,
+        out,
+    }
+}
+
+/// Copies rows of `columns` numbers to rows that are a multiple of [`COLUMNS`] long.
+fn pad<'a>(from: &[f32], columns: usize, to: &'a mut [f32]) -> &'a [f32] {
+    let padded = columns.next_multiple_of(COLUMNS);
+    for (from, to) in from.chunks_exact(columns).zip(to.chunks_exact_mut(padded)) {
+        to[..columns].copy_from_slice(from);
+        to[columns..].fill(0.0);
+    }
+    to
+}
+
+/// Writes rows of `columns` numbers as columns of rows that are a multiple of [`COLUMNS`] long.
+fn transpose<'a>(from: &[f32], columns: usize, to: &'a mut [f32]) -> &'a [f32] {
+    let rows = from.len() / columns;
+    let padded = rows.next_multiple_of(COLUMNS);
+    for first in (0..padded).step_by(COLUMNS) {
+        let count = COLUMNS.min(rows - first);
+        for column in 0..columns {
+            let to = &mut to[column * padded + first..][..COLUMNS];
+            to.fill(0.0);
+            for (row, to) in to.iter_mut().take(count).enumerate() {
+                *to = from[(first + row) * columns + column];
+            }
+        }
+    }
+    to
+}

@@ -1,0 +1,229 @@
+//! Dense convolutions as products of matrices: a row is what the window of one output sees.
+//!
+//! A row is read as a few [segments](crate::tile::Segment), and the rows of a line lie equally far apart. So nothing is copied where
+//! no window reaches into the padding. Otherwise what a chunk of outputs sees is put into scratch memory first; see
+//! [`Source`].
+
+mod copy;
+mod distances;
+
+#[cfg(test)]
+mod tests;
+
+use tensorlet_plan::kernel::Activation;
+
+use crate::isa::Isa;
+use crate::run::{BindError, Target};
+use crate::tensor_type::BLOCK;
+use crate::tile::product::{Operands, Product, Shape};
+use crate::unary;
+use crate::window::Axis;
+use copy::Chunk;
+use distances::{Distances, Source};
+
+/// What a dense convolution with blocked output computes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// How many images there are.
+    pub(super) images: usize,
+    /// How many groups the channels are divided into.
+    pub(super) groups: usize,
+    /// How many channels a group has in the input.
+    pub(super) channels: usize,
+    /// How many channels a group has in the output.
+    pub(super) out_channels: usize,
+    /// The windows, vertical and horizontal.
+    pub(super) axes: [Axis; 2],
+    /// Whether the input is plain. Then there is one group.
+    pub(super) plain_input: bool,
+    /// Whether a residual is added.
+    pub(super) residual: bool,
+    /// What is done last.
+    pub(super) activation: Activation,
+}
+
+/// What a convolution is computed of, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inputs<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) weights: &'a [f32],
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) residual: Option<&'a [f32]>,
+}
+
+/// A dense convolution with blocked output.
+#[derive(Debug)]
+pub(super) struct Dense {
+    isa: Isa,
+    sizes: Sizes,
+    distances: Distances,
+    product: Product,
+    /// How many elements of weights a group has.
+    weights_len: usize,
+}
+
+impl Sizes {
+    /// Returns how many blocks of channels a group has in the output.
+    fn out_blocks(&self) -> usize {
+        self.out_channels.div_ceil(BLOCK)
+    }
+
+    /// Returns how many elements of weights a group has; `None` if that overflows.
+    pub(super) fn weights_len(&self) -> Option<usize> {
+        self.out_channels
+            .checked_next_multiple_of(BLOCK)?
+            .checked_mul(self.row_len()?)
+    }
+
+    /// Returns how many elements a row has.
+    fn row_len(&self) -> Option<usize> {
+        let [vertical, horizontal] = &self.axes;
+        self.channels
+            .checked_mul(vertical.kernel)?
+            .checked_mul(horizontal.kernel)
+    }
+
+    /// Makes one line of all pixels, if every output sees the pixel in its place alone.
+    fn flat(mut self) -> Self {
+        let is_in_place = |axis: &Axis| {
+            (axis.kernel, axis.stride, axis.pad_before) == (1, 1, 0) && axis.input == axis.output
+        };
+        let [vertical, horizontal] = &mut self.axes;
+        if is_in_place(vertical) && is_in_place(horizontal) && !self.plain_input {
+            // They fit in memory.
+            horizontal.input *= vertical.input;
+            horizontal.output = horizontal.input;
+            *vertical = Axis::NONE;
+        }
+        self
+    }
+
+    /// Reports whether there is nothing to compute.
+    fn is_empty(&self) -> bool {
+        let [vertical, horizontal] = &self.axes;
+        let outputs = [vertical.output, horizontal.output];
+        outputs.contains(&0) || [self.images, self.groups, self.out_channels].contains(&0)
+    }
+}
+
+impl Dense {
+    /// Binds a convolution; returns `None` if it has no outputs.
+    ///
+    /// # Errors
+    /// If a size overflows.
+    pub(super) fn new(sizes: Sizes, target: &Target<'_>) -> Result<Option<Self>, BindError> {
+        if sizes.is_empty() {
+            return Ok(None);
+        }
+        let overflow = || {
+            let reason = format!("expected a convolution that fits in memory, found {sizes:?}");
+            BindError::new(reason)
+        };
+        let weights_len = sizes.weights_len().ok_or_else(overflow)?;
+        let sizes = sizes.flat();
+        let distances = Distances::of(&sizes, target.isa).ok_or_else(overflow)?;
+        let shape = Shape {
+            segments: distances.segments(&sizes).ok_or_else(overflow)?,
+            lhs_stride: distances.row,
+            weights_step: BLOCK,
+            weights_block: weights_len / sizes.out_blocks(),
+            columns: sizes.out_channels,
+            out_stride: distances.out_row,
+            out_block: distances.out_block,
+            whole_blocks: true,
+            scale: 1.0,
+            residual: sizes.residual,
+            activation: sizes.activation,
+        };
+        let rows = distances.area(&sizes, distances.chunk).rows;
+        Ok(Some(Self {
+            isa: target.isa,
+            product: Product::new(shape, rows, target)?,
+            sizes,
+            distances,
+            weights_len,
+        }))
+    }
+
+    /// Returns how many elements of scratch memory `run` needs.
+    pub(super) fn scratch_len(&self) -> usize {
+        self.distances.scratch_len
+    }
+
+    /// Computes.
+    ///
+    /// # Panics
+    /// If a slice is not as long as it must be.
+    pub(super) fn run(&self, inputs: Inputs<'_>, y: &mut [f32], scratch: &mut [f32]) {
+        let (sizes, distances) = (&self.sizes, &self.distances);
+        for image in 0..distances.images {
+            for group in 0..sizes.groups {
+                let part = image * sizes.groups + group;
+                let y_at = part * sizes.out_blocks() * distances.out_block;
+                let bias_at = group * sizes.out_blocks() * BLOCK;
+                let part = Inputs {
+                    x: &inputs.x[part * distances.group..],
+                    weights: &inputs.weights[group * self.weights_len..],
+                    bias: inputs.bias.map(|bias| &bias[bias_at..]),
+                    residual: inputs.residual.map(|residual| &residual[y_at..]),
+                };
+                for first in (0..distances.units).step_by(distances.chunk) {
+                    let count = distances.chunk.min(distances.units - first);
+                    self.run_chunk(part, &mut y[y_at..], scratch, first, count);
+                }
+            }
+        }
+    }
+
+    /// Computes some units of one group of one image.
+    fn run_chunk(
+        &self,
+        inputs: Inputs<'_>,
+        y: &mut [f32],
+        scratch: &mut [f32],
+        first: usize,
+        count: usize,
+    ) {
+        let (sizes, distances) = (&self.sizes, &self.distances);
+        let chunk = Chunk {
+            sizes,
+            distances,
+            x: inputs.x,
+            first,
+            units: count,
+        };
+        let lhs = match distances.source {
+            Source::Input => &inputs.x[first * distances.unit..],
+            Source::Padded => {
+                chunk.pad(scratch);
+                &*scratch
+            }
+            Source::Gathered => {
+                chunk.gather(scratch);
+                &*scratch
+            }
+        };
+        let at = first * distances.out_unit;
+        let operands = Operands {
+            lhs,
+            weights: inputs.weights,
+            bias: inputs.bias,
+            residual: inputs.residual.map(|residual| &residual[at..]),
+            out: &mut y[at..],
+        };
+        self.product.run(&distances.area(sizes, count), operands);
+        if let Activation::Unary(op) = sizes.activation {
+            // What was written lies in one piece in each block, or all in one piece.
+            let len = count * distances.out_unit;
+            let blocks = if distances.out_row == BLOCK {
+                sizes.out_blocks()
+            } else {
+                1
+            };
+            for block in 0..blocks {
+                let at = at + block * distances.out_block;
+                unary::apply_in_place(op, self.isa, &mut y[at..at + len]);
+            }
+        }
+    }
+}

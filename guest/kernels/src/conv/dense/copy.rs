@@ -1,0 +1,97 @@
+//! What is copied to scratch memory before it is computed with.
+
+use std::ops::Range;
+
+use super::Sizes;
+use super::distances::Distances;
+use crate::window::Axis;
+
+/// Some units of the output, and what they are computed from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk<'a> {
+    pub(crate) sizes: &'a Sizes,
+    pub(crate) distances: &'a Distances,
+    /// The input, from the group's first channel.
+    pub(crate) x: &'a [f32],
+    /// The first unit.
+    pub(crate) first: usize,
+    /// How many.
+    pub(crate) units: usize,
+}
+
+impl Chunk<'_> {
+    /// Copies the lines that the units see, with zeros around them.
+    pub(crate) fn pad(&self, scratch: &mut [f32]) {
+        let (sizes, lanes) = (self.sizes, self.distances.lanes);
+        let [vertical, horizontal] = &sizes.axes;
+        let (first_line, first_column, lines) = if self.distances.one_line {
+            (0, self.first, 1)
+        } else {
+            (self.first, 0, self.units)
+        };
+        let seen = (lines - 1) * vertical.stride + (vertical.kernel - 1) * vertical.dilation + 1;
+        let (top, rows) = inside(vertical, first_line, seen);
+        let (left, columns) = inside(horizontal, first_column, self.distances.width);
+        let line_len = self.distances.width * lanes;
+        for block in 0..sizes.channels.div_ceil(lanes) {
+            for line in 0..seen {
+                let at = block * self.distances.block + line * line_len;
+                let to = &mut scratch[at..at + line_len];
+                let Some(row) = line.checked_sub(top).filter(|row| *row < rows.len()) else {
+                    to.fill(0.0);
+                    continue;
+                };
+                let (zeros, to) = to.split_at_mut(left * lanes);
+                zeros.fill(0.0);
+                let (to, zeros) = to.split_at_mut(columns.len() * lanes);
+                zeros.fill(0.0);
+                let from = (rows.start + row) * horizontal.input + columns.start;
+                let plane = vertical.input * horizontal.input;
+                let from = (block * plane + from) * lanes;
+                to.copy_from_slice(&self.x[from..from + to.len()]);
+            }
+        }
+    }
+
+    /// Copies a picture of the outputs for each tap of the window: the pixel that it sees.
+    pub(crate) fn gather(&self, scratch: &mut [f32]) {
+        let (sizes, distances) = (self.sizes, self.distances);
+        let [vertical, horizontal] = &sizes.axes;
+        let lanes = distances.lanes;
+        let line_len = horizontal.output * lanes;
+        for ky in 0..vertical.kernel {
+            for kx in 0..horizontal.kernel {
+                let columns = horizontal.outputs(kx);
+                for block in 0..sizes.channels.div_ceil(lanes) {
+                    for line in 0..self.units {
+                        let at = distances.tap(ky, kx) + block * distances.block + line * line_len;
+                        let to = &mut scratch[at..at + line_len];
+                        if !vertical.taps(self.first + line).contains(&ky) || columns.is_empty() {
+                            to.fill(0.0);
+                            continue;
+                        }
+                        to[..columns.start * lanes].fill(0.0);
+                        to[columns.end * lanes..].fill(0.0);
+                        let row = vertical.element(self.first + line, ky);
+                        let from = (block * vertical.input + row) * horizontal.input;
+                        for column in columns.clone() {
+                            let from = (from + horizontal.element(column, kx)) * lanes;
+                            to[column * lanes..][..lanes]
+                                .copy_from_slice(&self.x[from..from + lanes]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns how many of so many neighbouring positions, from where the window of an output begins, lie in front of the input; and
+/// which elements of the input the following ones are.
+fn inside(axis: &Axis, output: usize, count: usize) -> (usize, Range<usize>) {
+    let begin = axis.begin(output);
+    let before = begin.min(0).unsigned_abs().min(count);
+    let start = (begin.max(0) as usize).min(axis.input);
+    let end = axis.input.min(start + (count - before));
+    (before, start..end)
+}

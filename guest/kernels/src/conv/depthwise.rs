@@ -1,0 +1,206 @@
+//! Depthwise convolutions: each channel by itself, 16 of them side by side.
+//!
+//! A plane of one block of channels is computed row by row, a row in chunks of up to 8 outputs whose sums stay in registers:
+//!
+//! ```text
+//! columns of a row   ▸▸ left ▸▸│▸▸▸▸ inner chunks ▸▸▸▸│▸▸ right ▸▸
+//! ```
+//!
+//! - [`unrolled`] has windows 3, 5 and 7 wide, which load each element once for all outputs of a chunk; where a chunk lies at
+//!   a border it skips the columns that are not there.
+//! - [`taps`] has all others, and takes one tap of the window after another.
+//!
+//! Rows beyond a border are skipped by both. Nothing is copied or padded.
+
+mod chunks;
+#[expect(
+    unsafe_code,
+    reason = "sums stay in registers, and elements are read and written at pointers"
+)]
+mod plane;
+#[expect(unsafe_code, reason = "elements are read at pointers")]
+mod taps;
+#[expect(unsafe_code, reason = "elements are read at pointers")]
+mod unrolled;
+
+#[cfg(test)]
+mod tests;
+
+use tensorlet_plan::Layout;
+use tensorlet_plan::kernel::{Activation, Conv, Epilogue};
+
+use crate::bind::Types;
+use crate::epilogue::{self, is_plain};
+use crate::isa::Isa;
+use crate::run::{BindError, Nothing, Run, RunError, Target};
+use crate::tensor_type::BLOCK;
+use crate::unary;
+use crate::window::{Axis, conv_axes};
+use chunks::{Chunk, chunks};
+use plane::{Plane, Span, spans};
+
+/// How many numbers of the output are computed before an activation is applied to them: 16 KiB, which caches hold.
+const BAND: usize = 4096;
+
+/// Packs weights `[C][1][Kh][Kw]`, as ONNX has them, as `[⌈C/16⌉][Kh][Kw][16]` with zeros beyond the last channel.
+///
+/// # Panics
+/// If there are not `channels × taps` weights.
+pub fn pack_depthwise(weights: &[f32], channels: usize, taps: usize) -> Vec<f32> {
+    assert_eq!(
+        weights.len(),
+        channels * taps,
+        "expected {channels} channels of {taps} weights"
+    );
+    let mut packed = vec![0.0; channels.next_multiple_of(BLOCK) * taps];
+    for (channel, weights) in weights.chunks_exact(taps.max(1)).enumerate() {
+        let block = &mut packed[channel / BLOCK * BLOCK * taps..];
+        for (tap, &weight) in weights.iter().enumerate() {
+            block[tap * BLOCK + channel % BLOCK] = weight;
+        }
+    }
+    packed
+}
+
+/// Binds a convolution with [`ConvWeights::Depthwise`](tensorlet_plan::kernel::ConvWeights).
+pub(super) fn bind(
+    conv: &Conv,
+    types: Types<'_>,
+    target: &Target<'_>,
+) -> Result<Box<dyn Run>, BindError> {
+    let ([x, weights, rest @ ..], [y]) = (types.inputs, types.outputs) else {
+        return Err(mismatch(conv, types));
+    };
+    let is_depthwise = x.layout == Layout::Blocked
+        && y.layout == Layout::Blocked
+        && x.dims[..2] == y.dims[..2]
+        && conv.group as usize == x.dims[1]
+        && is_plain(weights);
+    if !is_depthwise {
+        return Err(mismatch(conv, types));
+    }
+    let axes = conv_axes(conv, x, y)?;
+    let [vertical, horizontal] = axes;
+    let blocks = x.blocks();
+    let expected = (blocks * BLOCK)
+        .checked_mul(vertical.kernel)
+        .and_then(|count| count.checked_mul(horizontal.kernel));
+    if weights.stored_len() != expected {
+        return Err(mismatch(conv, types));
+    }
+    epilogue::check(&conv.epilogue, rest, x.dims[1], y)?;
+    if y.is_empty() {
+        return Ok(Box::new(Nothing));
+    }
+    Ok(Box::new(Depthwise {
+        isa: target.isa,
+        compute: compute(&horizontal),
+        chunks: chunks(&horizontal, is_unrolled(&horizontal)),
+        spans: spans(&vertical),
+        axes,
+        blocks,
+        planes: x.dims[0] * blocks,
+        epilogue: conv.epilogue,
+    }))
+}
+
+fn mismatch(conv: &Conv, types: Types<'_>) -> BindError {
+    BindError::new(format!(
+        "expected a depthwise convolution of blocked tensors, found {conv:?} of {types}"
+    ))
+}
+
+/// Computes the rows of a plane.
+type Compute = fn(Isa, &mut Plane<'_>);
+
+/// Reports whether [`unrolled`] has windows like these.
+fn is_unrolled(horizontal: &Axis) -> bool {
+    horizontal.dilation == 1
+        && matches!(
+            (horizontal.kernel, horizontal.stride),
+            (3 | 5, 1 | 2) | (7, 1)
+        )
+}
+
+/// Returns what computes windows like these.
+fn compute(horizontal: &Axis) -> Compute {
+    if !is_unrolled(horizontal) {
+        return taps::compute;
+    }
+    match (horizontal.kernel, horizontal.stride) {
+        (3, 1) => unrolled::compute::<3, 1>,
+        (3, _) => unrolled::compute::<3, 2>,
+        (5, 1) => unrolled::compute::<5, 1>,
+        (5, _) => unrolled::compute::<5, 2>,
+        _ => unrolled::compute::<7, 1>,
+    }
+}
+
+/// A depthwise convolution.
+struct Depthwise {
+    isa: Isa,
+    compute: Compute,
+    chunks: Vec<Chunk>,
+    spans: Vec<Span>,
+    axes: [Axis; 2],
+    blocks: usize,
+    planes: usize,
+    epilogue: Epilogue,
+}
+
+impl Run for Depthwise {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: &mut [u8],
+    ) -> Result<(), RunError> {
+        let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
+        let (x, weights) = (floats(0), floats(1));
+        let bias = if self.epilogue.bias { floats(2) } else { &[] };
+        let residual = if self.epilogue.residual {
+            floats(inputs.len() - 1)
+        } else {
+            &[]
+        };
+        let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
+        let [vertical, horizontal] = &self.axes;
+        let x_plane = vertical.input * horizontal.input * BLOCK;
+        let y_row = horizontal.output * BLOCK;
+        let block_weights = vertical.kernel * horizontal.kernel * BLOCK;
+        let band = match self.epilogue.activation {
+            Activation::Unary(_) => (BAND / y_row).clamp(1, vertical.output),
+            _ => vertical.output,
+        };
+        for index in 0..self.planes {
+            let block = index % self.blocks;
+            let mut at = index * vertical.output * y_row;
+            for spans in self.spans.chunks(band) {
+                let out = &mut y[at..][..spans.len() * y_row];
+                let mut plane = Plane {
+                    vertical,
+                    horizontal,
+                    chunks: &self.chunks,
+                    spans,
+                    input: &x[index * x_plane..][..x_plane],
+                    weights: &weights[block * block_weights..][..block_weights],
+                    bias: bias
+                        .get(block * BLOCK..)
+                        .and_then(|rest| rest.first_chunk()),
+                    residual: residual.get(at..).and_then(|rest| rest.get(..out.len())),
+                    clamp: match self.epilogue.activation {
+                        Activation::Clamp { low, high } => Some((low, high)),
+                        _ => None,
+                    },
+                    out: &mut *out,
+                };
+                (self.compute)(self.isa, &mut plane);
+                if let Activation::Unary(op) = self.epilogue.activation {
+                    unary::apply_in_place(op, self.isa, out);
+                }
+                at += out.len();
+            }
+        }
+        Ok(())
+    }
+}

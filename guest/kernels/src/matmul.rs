@@ -1,0 +1,261 @@
+//! Products of matrices.
+//!
+//! [`tiles`] computes most of them. Where there are few columns, or few rows and the right-hand side lies transposed, [`dot`]
+//! multiplies whole vectors of a row's elements instead.
+
+mod dot;
+mod pack;
+mod tiles;
+
+#[cfg(test)]
+mod tests;
+
+use tensorlet_plan::kernel::{Activation, Epilogue, MatMul, MatMulRhs};
+use tensorlet_tensor::DatumType;
+
+use crate::bind::Types;
+use crate::epilogue::{self, is_plain};
+use crate::isa::Isa;
+use crate::run::{BindError, Run, RunError, Target};
+use crate::tensor_type::{BLOCK, TensorType};
+use crate::unary;
+use dot::Dot;
+use pack::Rhs;
+use tiles::Tiles;
+
+pub use pack::pack_matmul;
+
+/// For as few rows, or columns, whole vectors of one row's elements are multiplied.
+const FEW: usize = 4;
+
+/// Binds a product of matrices.
+pub(crate) fn bind(
+    matmul: &MatMul,
+    types: Types<'_>,
+    target: &Target<'_>,
+) -> Result<Box<dyn Run>, BindError> {
+    let mismatch = || {
+        BindError::new(format!(
+            "expected a product of matrices, found {matmul:?} of {types}"
+        ))
+    };
+    let ([a, b, rest @ ..], [y]) = (types.inputs, types.outputs) else {
+        return Err(mismatch());
+    };
+    let sizes = Sizes::of(matmul, a, b, y).ok_or_else(mismatch)?;
+    epilogue::check(&matmul.epilogue, rest, sizes.columns, y)?;
+    let method = if y.is_empty() {
+        Method::Nothing
+    } else {
+        Method::of(matmul, &sizes, target)?
+    };
+    Ok(Box::new(Bound {
+        isa: target.isa,
+        sizes,
+        method,
+        epilogue: matmul.epilogue,
+    }))
+}
+
+/// The sizes of a product.
+#[derive(Clone, Debug)]
+struct Sizes {
+    /// How many rows the left-hand sides have that share a right-hand side.
+    rows: usize,
+    /// How many elements a row has.
+    len: usize,
+    /// How many columns there are.
+    columns: usize,
+    /// Where the right-hand sides are.
+    rhs: Rhs,
+    /// For each leading dim, outermost first, its size and the distance of the right-hand sides along it, in matrices.
+    leading: Vec<(usize, usize)>,
+}
+
+impl Sizes {
+    /// Returns the sizes; `None` if they contradict each other.
+    fn of(matmul: &MatMul, a: &TensorType, b: &TensorType, y: &TensorType) -> Option<Self> {
+        let ([leading @ .., rows, len], [y_leading @ .., y_rows, columns]) =
+            (a.dims.as_slice(), y.dims.as_slice())
+        else {
+            return None;
+        };
+        let all_rows = || {
+            leading
+                .iter()
+                .try_fold(*rows, |rows, &dim| rows.checked_mul(dim))
+        };
+        let mut sizes = Self {
+            rows: *rows,
+            len: *len,
+            columns: *columns,
+            rhs: Rhs::Plain,
+            leading: Vec::new(),
+        };
+        if leading != y_leading || rows != y_rows || !is_plain(a) || !is_plain(y) {
+            return None;
+        }
+        if matmul.rhs == MatMulRhs::Packed {
+            let packed_len = columns.checked_next_multiple_of(BLOCK)?.checked_mul(*len)?;
+            sizes.rows = all_rows()?;
+            sizes.rhs = match b.datum_type {
+                DatumType::F16 => Rhs::PackedHalf,
+                _ if is_plain(b) => Rhs::Packed,
+                _ => return None,
+            };
+            return (b.stored_len() == Some(packed_len)).then_some(sizes);
+        }
+        let [b_leading @ .., b_rows, b_columns] = b.dims.as_slice() else {
+            return None;
+        };
+        let mut b_dims = [*b_rows, *b_columns];
+        if matmul.rhs == MatMulRhs::Transposed {
+            b_dims.reverse();
+            sizes.rhs = Rhs::Transposed;
+        }
+        if b_dims != [*len, *columns] || !is_plain(b) || b_leading.len() > leading.len() {
+            return None;
+        }
+        let mut distance = 1;
+        let missing = leading.len() - b_leading.len();
+        for (i, &dim) in leading.iter().enumerate().rev() {
+            let b_dim = if i < missing {
+                1
+            } else {
+                b_leading[i - missing]
+            };
+            if b_dim != 1 && b_dim != dim {
+                return None;
+            }
+            sizes
+                .leading
+                .push((dim, if b_dim == 1 { 0 } else { distance }));
+            distance = distance.checked_mul(b_dim)?;
+        }
+        sizes.leading.reverse();
+        if sizes.leading.iter().all(|(_, distance)| *distance == 0) {
+            sizes.rows = all_rows()?;
+            sizes.leading.clear();
+        }
+        Some(sizes)
+    }
+
+    /// Returns how many left-hand sides there are.
+    fn matrices(&self) -> usize {
+        self.leading.iter().map(|(dim, _)| dim).product()
+    }
+
+    /// Returns which right-hand side a left-hand side is multiplied with.
+    fn rhs_of(&self, mut matrix: usize) -> usize {
+        let mut rhs = 0;
+        for (dim, distance) in self.leading.iter().rev() {
+            rhs += matrix % dim * distance;
+            matrix /= dim;
+        }
+        rhs
+    }
+}
+
+/// How a product is computed.
+enum Method {
+    /// There are no results.
+    Nothing,
+    /// Row by row, with a right-hand side that has one column after the other, or is first put so.
+    Dot { dot: Dot, transposed: bool },
+    /// By tiles.
+    Tiles(Tiles),
+}
+
+impl Method {
+    fn of(matmul: &MatMul, sizes: &Sizes, target: &Target<'_>) -> Result<Self, BindError> {
+        let transposed =
+            sizes.rhs == Rhs::Transposed || (sizes.rhs == Rhs::Plain && sizes.columns == 1);
+        let is_few = sizes.columns <= FEW || (sizes.rows <= FEW && transposed);
+        if is_few && sizes.len > 0 {
+            let dot = Dot {
+                len: sizes.len,
+                columns: sizes.columns,
+                scale: matmul.scale,
+                activation: matmul.epilogue.activation,
+            };
+            return Ok(Self::Dot { dot, transposed });
+        }
+        Tiles::new(matmul, sizes, target).map(Self::Tiles)
+    }
+}
+
+/// A bound product.
+struct Bound {
+    isa: Isa,
+    sizes: Sizes,
+    method: Method,
+    epilogue: Epilogue,
+}
+
+/// What one left-hand side is multiplied with, and what is added.
+#[derive(Clone, Copy, Debug)]
+struct Inputs<'a> {
+    a: &'a [f32],
+    /// Numbers of 16 or 32 bits.
+    b: &'a [u8],
+    bias: Option<&'a [f32]>,
+    residual: Option<&'a [f32]>,
+}
+
+impl Run for Bound {
+    fn scratch_bytes(&self) -> usize {
+        let len = match &self.method {
+            Method::Nothing
+            | Method::Dot {
+                transposed: true, ..
+            } => 0,
+            Method::Dot { .. } => self.sizes.len * self.sizes.columns,
+            Method::Tiles(tiles) => tiles.scratch_len(&self.sizes),
+        };
+        len * size_of::<f32>()
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: &mut [u8],
+    ) -> Result<(), RunError> {
+        let sizes = &self.sizes;
+        let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
+        let (a, b) = (floats(0), inputs[1]);
+        let bias = self.epilogue.bias.then(|| floats(2));
+        let residual = self.epilogue.residual.then(|| floats(inputs.len() - 1));
+        let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
+        let scratch = bytemuck::cast_slice_mut(&mut scratch[..self.scratch_bytes()]);
+        let (a_len, y_len) = (sizes.rows * sizes.len, sizes.rows * sizes.columns);
+        let b_bytes = sizes.len * sizes.columns * size_of::<f32>();
+        for matrix in 0..sizes.matrices() {
+            let y_at = matrix * y_len;
+            let inputs = Inputs {
+                a: &a[matrix * a_len..][..a_len],
+                b: &b[sizes.rhs_of(matrix) * b_bytes..],
+                bias,
+                residual: residual.map(|residual| &residual[y_at..][..y_len]),
+            };
+            let y = &mut y[y_at..][..y_len];
+            match &self.method {
+                Method::Nothing => {}
+                Method::Dot { dot, transposed } => {
+                    if *transposed {
+                        let b = bytemuck::cast_slice(inputs.b);
+                        dot.run(self.isa, inputs, b, y);
+                    } else {
+                        pack::unpack(sizes, inputs.b, scratch);
+                        dot.run(self.isa, inputs, scratch, y);
+                    }
+                    if let Activation::Unary(op) = self.epilogue.activation {
+                        unary::apply_in_place(op, self.isa, y);
+                    }
+                }
+                Method::Tiles(tiles) => tiles.run(sizes, inputs, y, scratch),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Reductions.
+//!
+//! - [`shape`] finds the loops.
+//! - [`float`] folds f32 by vectors, [`integer`] everything else.
+
+mod float;
+mod integer;
+mod shape;
+mod way;
+
+#[cfg(test)]
+mod tests;
+
+use tensorlet_plan::kernel::{Reduce, ReduceOp};
+use tensorlet_tensor::DatumType;
+
+use self::float::Fold;
+use self::shape::Shape;
+use self::way::{Extreme, Sum};
+use crate::bind::Types;
+use crate::isa::Isa;
+use crate::run::{BindError, Run, RunError, Target};
+
+/// Binds a reduction. A reduction of nothing is what changes nothing: 0 for a sum, minus infinity for a maximum.
+pub(crate) fn bind(
+    reduce: &Reduce,
+    types: Types<'_>,
+    target: &Target<'_>,
+) -> Result<Box<dyn Run>, BindError> {
+    let ([x], [y]) = (types.inputs, types.outputs) else {
+        return Err(BindError::new(format!(
+            "expected one input and one output of a reduction, found {} and {}",
+            types.inputs.len(),
+            types.outputs.len()
+        )));
+    };
+    let (op, datum_type) = (reduce.op, x.datum_type);
+    let is_float = datum_type == DatumType::F32;
+    if y.datum_type != datum_type || !(is_float || integer::Integers::is_there(op, datum_type)) {
+        return Err(BindError::new(format!(
+            "expected datum types that {op:?} is computed in, found {x} and {y}"
+        )));
+    }
+    let shape = Shape::new(&reduce.axes, x, y)?;
+    if is_float {
+        return Ok(Box::new(Float {
+            op,
+            isa: target.isa,
+            shape,
+        }));
+    }
+    Ok(Box::new(integer::Integers {
+        op,
+        datum_type,
+        shape,
+    }))
+}
+
+/// A reduction of f32.
+struct Float {
+    op: ReduceOp,
+    isa: Isa,
+    shape: Shape,
+}
+
+impl Run for Float {
+    fn scratch_bytes(&self) -> usize {
+        match self.op {
+            // The largest numbers.
+            ReduceOp::LogSumExp => self.shape.output_len * size_of::<f32>(),
+            _ => 0,
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: &mut [u8],
+    ) -> Result<(), RunError> {
+        let x = bytemuck::cast_slice(inputs[0]);
+        let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
+        let fold = |how: Fold<'_>, y: &mut [f32]| float::fold(how, self.isa, &self.shape, x, y);
+        let each = |y: &mut [f32], function: fn(f32) -> f32| {
+            for y in y {
+                *y = function(*y);
+            }
+        };
+        match self.op {
+            ReduceOp::Sum => fold(Fold::Sum(Sum::OF_NUMBERS), y),
+            ReduceOp::Mean => {
+                fold(Fold::Sum(Sum::OF_NUMBERS), y);
+                let count = self.shape.count() as f32;
+                for y in y {
+                    *y /= count;
+                }
+            }
+            ReduceOp::Max => fold(Fold::Extreme(Extreme::LARGEST), y),
+            ReduceOp::Min => fold(Fold::Extreme(Extreme::SMALLEST), y),
+            ReduceOp::Product => float::multiply(&self.shape, x, y),
+            ReduceOp::L1 => fold(Fold::Sum(Sum::OF_MAGNITUDES), y),
+            ReduceOp::L2 => {
+                fold(Fold::Squares, y);
+                each(y, f32::sqrt);
+            }
+            ReduceOp::SumSquare => fold(Fold::Squares, y),
+            ReduceOp::LogSum => {
+                fold(Fold::Sum(Sum::OF_NUMBERS), y);
+                each(y, f32::ln);
+            }
+            ReduceOp::LogSumExp => {
+                let offsets = &mut bytemuck::cast_slice_mut(scratch)[..y.len()];
+                fold(Fold::Extreme(Extreme::LARGEST), offsets);
+                // Infinity minus itself would be NaN.
+                each(offsets, |max| if max.is_finite() { max } else { 0.0 });
+                fold(Fold::Exponentials(offsets), y);
+                for (y, offset) in y.iter_mut().zip(offsets) {
+                    *y = y.ln() + *offset;
+                }
+            }
+        }
+        Ok(())
+    }
+}
