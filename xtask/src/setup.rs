@@ -5,9 +5,11 @@
 
 mod apt;
 pub(crate) mod guest_target;
+pub(crate) mod neon_target;
 mod node;
 mod python;
 mod rustup;
+pub(crate) mod toolchain;
 
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
@@ -22,6 +24,8 @@ pub(crate) enum Piece {
     Cc,
     /// A toolchain for the guest.
     GuestTarget,
+    /// A toolchain for 64-bit ARM, and an emulator.
+    NeonTarget,
     /// `cargo fmt`.
     Rustfmt,
     /// `cargo clippy`.
@@ -39,6 +43,7 @@ impl Piece {
     pub(crate) const ALL: &[Self] = &[
         Self::Cc,
         Self::GuestTarget,
+        Self::NeonTarget,
         Self::Rustfmt,
         Self::Clippy,
         Self::OnnxTests,
@@ -51,12 +56,20 @@ impl Piece {
         match self {
             Self::Cc => "a C compiler and linker",
             Self::GuestTarget => "a Rust toolchain for wasm32-unknown-unknown, for the guest",
+            Self::NeonTarget => {
+                "a Rust toolchain and an emulator for 64-bit ARM, for `cargo xtask test`"
+            }
             Self::Rustfmt => "rustfmt, for `cargo xtask ci`",
             Self::Clippy => "clippy, for `cargo xtask ci`",
             Self::OnnxTests => "the ONNX backend node tests, for `cargo xtask test`",
             Self::OnnxRuntime => "ONNX Runtime, for `cargo xtask bench`",
             Self::OnnxRuntimeWeb => "ONNX Runtime Web, for `cargo xtask bench`",
         }
+    }
+
+    /// Whether commands do their work without it, less a part that they name.
+    fn is_optional(self) -> bool {
+        self == Self::NeonTarget
     }
 
     /// Names the Debian packages that it lacks, having tried what does without them.
@@ -72,6 +85,7 @@ impl Piece {
                 vec!["build-essential"]
             }
             Self::GuestTarget => guest_target::missing_packages(sh)?,
+            Self::NeonTarget => neon_target::missing_packages(sh)?,
             Self::OnnxTests => python::packages_for_onnx(sh),
             Self::OnnxRuntime => python::packages_for_runtime(sh),
             Self::OnnxRuntimeWeb => node::missing_packages(sh),
@@ -84,6 +98,7 @@ impl Piece {
         match self {
             Self::Cc => Ok(()),
             Self::GuestTarget => guest_target::check(sh),
+            Self::NeonTarget => neon_target::check(sh),
             Self::Rustfmt => rustup::component(sh, "rustfmt", "fmt"),
             Self::Clippy => rustup::component(sh, "clippy", "clippy"),
             Self::OnnxTests => python::onnx_tests(sh),
@@ -102,16 +117,19 @@ pub(crate) fn run(sh: &Shell, pieces: &[Piece]) -> Result<()> {
             needs.push(apt::Need {
                 purpose: piece.purpose(),
                 packages,
+                is_optional: piece.is_optional(),
             });
         }
     }
     apt::install(sh, &needs)?;
 
     for &piece in pieces {
-        if let Err(error) = piece.fetch(sh) {
-            bail!("set-up stopped at {}: {error:#}", piece.purpose());
+        let purpose = piece.purpose();
+        match piece.fetch(sh) {
+            Ok(()) => println!("ready: {purpose}"),
+            Err(error) if piece.is_optional() => println!("skipped: {purpose}: {error:#}"),
+            Err(error) => bail!("set-up stopped at {purpose}: {error:#}"),
         }
-        println!("ready: {}", piece.purpose());
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Tests run optimised: they compile and run models, and so share one build of the dependencies with the CLI.
 
+mod neon;
+
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
@@ -9,9 +11,14 @@ use crate::guest;
 use crate::setup::{self, Piece};
 
 /// What the tests need.
-pub(crate) const PIECES: &[Piece] = &[Piece::Cc, Piece::GuestTarget, Piece::OnnxTests];
+pub(crate) const PIECES: &[Piece] = &[
+    Piece::Cc,
+    Piece::GuestTarget,
+    Piece::NeonTarget,
+    Piece::OnnxTests,
+];
 
-/// Sets up, builds the guest component and runs the tests of all crates.
+/// Sets up, builds the guest component, and runs the tests of all crates, then those of the kernels with NEON.
 ///
 /// The predictor has none of its own: it is tested as the component that it becomes.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
@@ -25,5 +32,5 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
         "--no-fail-fast",
     ];
     cmd!(sh, "cargo test {options...}").run()?;
-    Ok(())
+    neon::run(sh)
 }

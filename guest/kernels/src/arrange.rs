@@ -1,6 +1,7 @@
 //! Elements that move: transpositions, slices, joints, padding and their like.
 //!
-//! Most of them are a [`strided`] copy, whatever the datum type. Where an input is empty, or an output, nothing happens.
+//! Most of them are a `strided` copy, whatever the datum type: the width of elements is all that matters. What
+//! belongs to all families that move elements is here as well: `check` for their types, `number` and `bytes` for few elements.
 
 pub(crate) mod by_width;
 pub(crate) mod bytes;
@@ -15,6 +16,8 @@ mod transposed;
 mod triangle;
 mod view;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 pub(crate) mod testing;
 

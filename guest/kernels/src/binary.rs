@@ -65,10 +65,9 @@ fn output_type(op: BinaryOp, operands: DatumType) -> Option<DatumType> {
     );
     match op {
         BinaryOp::Equal => Some(DatumType::Bool),
-        BinaryOp::Less
-        | BinaryOp::LessOrEqual
-        | BinaryOp::Greater
-        | BinaryOp::GreaterOrEqual => (!is_bool).then_some(DatumType::Bool),
+        BinaryOp::Less | BinaryOp::LessOrEqual | BinaryOp::Greater | BinaryOp::GreaterOrEqual => {
+            (!is_bool).then_some(DatumType::Bool)
+        }
         BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => is_bool.then_some(operands),
         BinaryOp::BitwiseAnd | BinaryOp::BitwiseOr | BinaryOp::BitwiseXor => {
             is_integer.then_some(operands)

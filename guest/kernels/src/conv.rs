@@ -12,6 +12,7 @@ use tensorlet_plan::kernel::{Conv, ConvWeights};
 use crate::bind::Types;
 use crate::run::{BindError, Run, Target};
 
+pub(crate) use blocked::want_tiles;
 pub use blocked::{pack_blocked, pack_plain_input};
 pub use depthwise::pack_depthwise;
 

@@ -18,6 +18,7 @@ use crate::epilogue::{self, is_plain};
 use crate::isa::Isa;
 use crate::run::{BindError, Run, RunError, Target};
 use crate::tensor_type::{BLOCK, TensorType};
+use crate::tile::Wanted;
 use crate::unary;
 use dot::Dot;
 use pack::Rhs;
@@ -55,6 +56,42 @@ pub(crate) fn bind(
         method,
         epilogue: matmul.epilogue,
     }))
+}
+
+/// Adds the functions that a product is faster with, given the dims of both operands and the output as far as they are known. Returns
+/// `None` if there is nothing to know, or sizes do not fit.
+pub(crate) fn want_tiles(
+    matmul: &MatMul,
+    [a, b, y]: [&[Option<usize>]; 3],
+    wanted: &mut Wanted,
+) -> Option<()> {
+    let plain = |dims: &[Option<usize>]| {
+        let dims = dims.iter().copied().collect::<Option<Vec<usize>>>()?;
+        Some(TensorType::plain(DatumType::F32, &dims))
+    };
+    if let (Some(a), Some(b), Some(y)) = (plain(a), plain(b), plain(y)) {
+        let sizes = Sizes::of(matmul, &a, &b, &y)?;
+        if y.is_empty() || sizes.is_few() {
+            return Some(());
+        }
+        return Tiles::want(matmul, &sizes, true, wanted).ok();
+    }
+    let sizes = Sizes {
+        // Any number that is not few.
+        rows: 1000,
+        len: (*a.last()?)?,
+        columns: (*y.last()?)?,
+        rhs: match matmul.rhs {
+            MatMulRhs::Packed => Rhs::Packed,
+            MatMulRhs::Plain => Rhs::Plain,
+            MatMulRhs::Transposed => Rhs::Transposed,
+        },
+        leading: Vec::new(),
+    };
+    if sizes.is_few() {
+        return Some(());
+    }
+    Tiles::want(matmul, &sizes, false, wanted).ok()
 }
 
 /// The sizes of a product.
@@ -140,6 +177,17 @@ impl Sizes {
         Some(sizes)
     }
 
+    /// Reports whether the right-hand side has one column after the other.
+    fn is_transposed(&self) -> bool {
+        self.rhs == Rhs::Transposed || (self.rhs == Rhs::Plain && self.columns == 1)
+    }
+
+    /// Reports whether there are so few rows or columns that tiles are too large.
+    fn is_few(&self) -> bool {
+        let few_rows = self.rows <= FEW && self.is_transposed();
+        self.len > 0 && (self.columns <= FEW || few_rows)
+    }
+
     /// Returns how many left-hand sides there are.
     fn matrices(&self) -> usize {
         self.leading.iter().map(|(dim, _)| dim).product()
@@ -168,16 +216,14 @@ enum Method {
 
 impl Method {
     fn of(matmul: &MatMul, sizes: &Sizes, target: &Target<'_>) -> Result<Self, BindError> {
-        let transposed =
-            sizes.rhs == Rhs::Transposed || (sizes.rhs == Rhs::Plain && sizes.columns == 1);
-        let is_few = sizes.columns <= FEW || (sizes.rows <= FEW && transposed);
-        if is_few && sizes.len > 0 {
+        if sizes.is_few() {
             let dot = Dot {
                 len: sizes.len,
                 columns: sizes.columns,
                 scale: matmul.scale,
                 activation: matmul.epilogue.activation,
             };
+            let transposed = sizes.is_transposed();
             return Ok(Self::Dot { dot, transposed });
         }
         Tiles::new(matmul, sizes, target).map(Self::Tiles)

@@ -4,8 +4,8 @@
 //! bound: in f32 and in the order of ONNX Runtime's computations, because a position close to that of an element, or to the middle
 //! of two, is rounded one way or the other by its last bits.
 //!
-//! - [`nearest`]: copies, whatever the datum type.
-//! - [`interpolate`]: linear and cubic, one axis after the other. Integers are computed as f32 and truncated.
+//! - `nearest`: copies, whatever the datum type.
+//! - `interpolate`: linear and cubic, one axis after the other. Integers are computed as f32 and truncated.
 
 mod interpolate;
 mod nearest;

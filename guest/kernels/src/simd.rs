@@ -34,6 +34,10 @@ pub use wasm::Wasm;
 /// Vectors of one instruction set. A value is proof that the machine has it.
 ///
 /// Methods are `#[inline(always)]` and compute lane by lane. The `unsafe` ones read or write memory at a pointer, unaligned.
+#[expect(
+    clippy::wrong_self_convention,
+    reason = "`self` is the instruction set, not what is converted"
+)]
 pub trait Simd: Copy + Send + Sync + 'static {
     /// How many lanes a vector has: 1, 4, 8 or 16.
     const LANES: usize;

@@ -23,7 +23,13 @@ pub(crate) mod product;
 mod emitted;
 pub(crate) mod split;
 
-use tensorlet_plan::TileSpec;
+#[cfg(test)]
+mod tests;
+
+use tensorlet_plan::{Kernel, TileSpec};
+
+pub(crate) use emitted::Wanted;
+pub(crate) use functions::Machine;
 
 /// A function and what it was written for.
 #[derive(Clone, Copy, Debug)]
@@ -83,4 +89,24 @@ pub struct Segment {
     pub offset_bytes: usize,
     /// How many elements it has; at least one.
     pub len: usize,
+}
+
+/// Returns the functions that a step is faster with, given the dims of its inputs and its output as far as they are known.
+///
+/// Where a number of rows is not known, there is one for every height that may come up. Kernels find the functions that they can
+/// use among those of a [`Target`](crate::Target) and do without the others.
+pub fn tile_specs(
+    kernel: &Kernel,
+    inputs: &[&[Option<usize>]],
+    output: &[Option<usize>],
+) -> Vec<TileSpec> {
+    let mut wanted = Wanted::default();
+    match (kernel, inputs) {
+        (Kernel::Conv(conv), [x, ..]) => crate::conv::want_tiles(conv, x, output, &mut wanted),
+        (Kernel::MatMul(matmul), [a, b, ..]) => {
+            crate::matmul::want_tiles(matmul, [a, b, output], &mut wanted)
+        }
+        _ => None,
+    };
+    wanted.into_specs()
 }

@@ -64,7 +64,11 @@ pub(crate) fn bind(
         )));
     };
     let to_bool = matches!(op, UnaryOp::IsNan | UnaryOp::IsInf { .. });
-    let expected = if to_bool { DatumType::Bool } else { x.datum_type };
+    let expected = if to_bool {
+        DatumType::Bool
+    } else {
+        x.datum_type
+    };
     if x.dims != y.dims || x.layout != y.layout || y.datum_type != expected {
         return Err(BindError::new(format!(
             "expected a function of {x} to make {expected} of the same dims and layout, found {y}"

@@ -25,7 +25,7 @@ use std::ptr::{self, NonNull};
 
 use dlmalloc::Dlmalloc;
 
-use crate::pages::{self, PAGE_BYTES, Resident, Scratch};
+use crate::pages::{self, PAGE_BYTES, Pages};
 
 #[cfg_attr(target_arch = "wasm32", global_allocator)]
 static HEAP: Global = Global(UnsafeCell::new(Heap::new()));
@@ -135,8 +135,8 @@ enum Phase {
 
 struct Heap {
     phase: Phase,
-    resident: Dlmalloc<Resident>,
-    scratch: Dlmalloc<Scratch>,
+    resident: Dlmalloc<Pages>,
+    scratch: Dlmalloc<Pages>,
     /// Where the scratch part begins; `usize::MAX` when there is none.
     scratch_base: usize,
     /// How many blocks of the scratch part are allocated.
@@ -150,8 +150,8 @@ impl Heap {
     const fn new() -> Self {
         Self {
             phase: Phase::Start,
-            resident: Dlmalloc::new_with_allocator(Resident),
-            scratch: Dlmalloc::new_with_allocator(Scratch),
+            resident: Dlmalloc::new_with_allocator(Pages::Resident),
+            scratch: Dlmalloc::new_with_allocator(Pages::Scratch),
             scratch_base: usize::MAX,
             scratch_blocks: 0,
             ordinal: 0,
@@ -257,17 +257,13 @@ impl Heap {
         let scratch = ptr::with_exposed_provenance_mut::<u8>(self.scratch_base);
         // SAFETY: the scratch part holds no allocated block, and its allocator is replaced below.
         unsafe { ptr::write_bytes(scratch, 0, pages::end() - self.scratch_base) };
-        self.scratch = Dlmalloc::new_with_allocator(Scratch);
+        self.scratch = Dlmalloc::new_with_allocator(Pages::Scratch);
         self.scratch_base = usize::MAX;
         pages::join()
     }
 }
 
-fn raw_alloc<A: dlmalloc::Allocator>(
-    part: &mut Dlmalloc<A>,
-    layout: Layout,
-    zeroed: bool,
-) -> *mut u8 {
+fn raw_alloc(part: &mut Dlmalloc<Pages>, layout: Layout, zeroed: bool) -> *mut u8 {
     // SAFETY: a layout's size and alignment are valid.
     unsafe {
         if zeroed {

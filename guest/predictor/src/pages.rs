@@ -22,11 +22,14 @@ static RESIDENT_NEXT: AtomicUsize = AtomicUsize::new(0);
 /// Where the room for resident pages ends, while memory is split.
 static RESIDENT_END: AtomicUsize = AtomicUsize::new(0);
 
-/// Pages of the resident part; at run time all there are.
-pub(crate) struct Resident;
-
-/// Pages of the scratch part.
-pub(crate) struct Scratch;
+/// Where an allocator gets its pages. One type for both parts, so that the allocator's code is there once.
+#[derive(Clone, Copy)]
+pub(crate) enum Pages {
+    /// Of the resident part; at run time all there are.
+    Resident,
+    /// Of the scratch part.
+    Scratch,
+}
 
 /// Sets `room_bytes` aside for resident pages and returns where the scratch part begins, or `None` when memory is
 /// short.
@@ -71,9 +74,9 @@ pub(crate) fn end() -> usize {
     }
 }
 
-impl Resident {
-    fn take(size: usize) -> Option<usize> {
-        if !IS_SPLIT.load(Relaxed) {
+impl Pages {
+    fn take(self, size: usize) -> Option<usize> {
+        if matches!(self, Self::Scratch) || !IS_SPLIT.load(Relaxed) {
             return grow(size);
         }
         let next = RESIDENT_NEXT.load(Relaxed);
@@ -82,54 +85,41 @@ impl Resident {
     }
 }
 
-impl Scratch {
-    fn take(size: usize) -> Option<usize> {
-        grow(size)
+#[expect(
+    unsafe_code,
+    reason = "the fence through which dlmalloc gets linear memory"
+)]
+// SAFETY: `take` returns whole pages that were handed out to nobody else, and never takes them back.
+unsafe impl dlmalloc::Allocator for Pages {
+    fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
+        let size = size.next_multiple_of(PAGE_BYTES);
+        match self.take(size) {
+            Some(base) => (std::ptr::with_exposed_provenance_mut(base), size, 0),
+            None => (std::ptr::null_mut(), 0, 0),
+        }
+    }
+
+    fn remap(&self, _: *mut u8, _: usize, _: usize, _: bool) -> *mut u8 {
+        std::ptr::null_mut()
+    }
+
+    fn free_part(&self, _: *mut u8, _: usize, _: usize) -> bool {
+        false
+    }
+
+    fn free(&self, _: *mut u8, _: usize) -> bool {
+        false
+    }
+
+    fn can_release_part(&self, _: u32) -> bool {
+        false
+    }
+
+    fn allocates_zeros(&self) -> bool {
+        true
+    }
+
+    fn page_size(&self) -> usize {
+        PAGE_BYTES
     }
 }
-
-macro_rules! page_source {
-    ($part:ident) => {
-        #[expect(
-            unsafe_code,
-            reason = "the fence through which dlmalloc gets linear memory"
-        )]
-        // SAFETY: `take` returns whole pages that were handed out to nobody else, and never takes them back.
-        unsafe impl dlmalloc::Allocator for $part {
-            fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
-                let size = size.next_multiple_of(PAGE_BYTES);
-                match $part::take(size) {
-                    Some(base) => (std::ptr::with_exposed_provenance_mut(base), size, 0),
-                    None => (std::ptr::null_mut(), 0, 0),
-                }
-            }
-
-            fn remap(&self, _: *mut u8, _: usize, _: usize, _: bool) -> *mut u8 {
-                std::ptr::null_mut()
-            }
-
-            fn free_part(&self, _: *mut u8, _: usize, _: usize) -> bool {
-                false
-            }
-
-            fn free(&self, _: *mut u8, _: usize) -> bool {
-                false
-            }
-
-            fn can_release_part(&self, _: u32) -> bool {
-                false
-            }
-
-            fn allocates_zeros(&self) -> bool {
-                true
-            }
-
-            fn page_size(&self) -> usize {
-                PAGE_BYTES
-            }
-        }
-    };
-}
-
-page_source!(Resident);
-page_source!(Scratch);

@@ -12,7 +12,7 @@ use tract_onnx::pb::ModelProto;
 use crate::error::{CompileError, CompileErrorKind};
 use crate::literal::Literal;
 use crate::rewrite::{self, RewriteError, RewriteErrorKind, Rewritten};
-use crate::{emit, import, inputs, lower, passes, rows, snapshot, source, trim};
+use crate::{emit, import, inputs, lower, passes, prune, rows, snapshot, source, trim};
 
 /// What a user says of a model beside the ONNX file.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +107,7 @@ pub fn build(
     let unlike = |reason: String| CompileError::new(CompileErrorKind::Predictor, reason);
     let first_tile = emit::table_size(predictor).map_err(unlike)?;
     let component = snapshot::snapshot(engine, predictor, &bytes, first_tile, progress)?;
+    let component = prune::prune(&component, &snapshot::DEAD_CORE_EXPORTS).map_err(unlike)?;
     let mut component = emit::append_tiles(component, &tiles).map_err(unlike)?;
     trim::append_plan_header(&mut component, &header);
     Ok(Built {

@@ -175,6 +175,18 @@ impl Graph {
         ValueId(u32::try_from(self.values.len() - 1).expect("limits keep graphs far smaller"))
     }
 
+    /// Returns a name for a value that a pass makes of another: `y_flat` of `y`, and of `y_flat` again.
+    pub(crate) fn derived_name(&self, id: ValueId, suffix: &str) -> String {
+        let name = &self.value(id).name;
+        match name
+            .strip_suffix(suffix)
+            .and_then(|stem| stem.strip_suffix('_'))
+        {
+            Some(_) => name.clone(),
+            None => format!("{name}_{suffix}"),
+        }
+    }
+
     /// Returns the dims, if they are all numbers.
     pub(crate) fn fixed_dims(&self, id: ValueId) -> Option<Vec<usize>> {
         let dims = self.value(id).dims.as_ref()?.iter();
@@ -211,7 +223,8 @@ impl Graph {
         }
         let dims = self.fixed_dims(id)?;
         let missing = rank.checked_sub(dims.len())?;
-        let fits = |(index, &dim): (usize, &usize)| dim == if index + missing == axis { len } else { 1 };
+        let fits =
+            |(index, &dim): (usize, &usize)| dim == if index + missing == axis { len } else { 1 };
         let elements = self.constant_f32(id)?;
         (elements.len() == len && dims.iter().enumerate().all(fits)).then_some(elements)
     }
@@ -255,11 +268,7 @@ impl Graph {
                 .collect(),
             DatumType::I32 => bytes
                 .chunks_exact(4)
-                .map(|word| {
-                    i64::from(i32::from_le_bytes(
-                        word.try_into().expect("chunks of 4"),
-                    ))
-                })
+                .map(|word| i64::from(i32::from_le_bytes(word.try_into().expect("chunks of 4"))))
                 .collect(),
             _ => return None,
         })

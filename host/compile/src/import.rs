@@ -187,3 +187,6 @@ fn pruned(mut graph: Graph) -> Graph {
     graph.nodes = nodes;
     graph
 }
+
+#[cfg(test)]
+mod tests;

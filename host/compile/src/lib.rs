@@ -11,7 +11,8 @@
 //! - [`rewrite`] changes a model's ONNX graph until the shapes of all values are known.
 //! - `source` reads files, `inputs` fixes dims, `import` makes kernels of operators, `passes` fold and fuse them, `lower` makes plans of
 //!   them, with what has no kernel left to tract; `rows` finds models that tract can compute row by row, `snapshot` pre-initialises
-//!   predictors, `trim` changes the bytes of components.
+//!   predictors, `trim` changes the bytes of components, `prune` empties functions
+//!   that nothing calls any more.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ mod inputs;
 pub mod literal;
 mod lower;
 mod passes;
+mod prune;
 pub mod rewrite;
 mod rows;
 mod snapshot;

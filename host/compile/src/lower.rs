@@ -24,6 +24,7 @@ use tensorlet_plan::{
 };
 use tract_onnx::pb::ModelProto;
 
+use crate::graph::dims::Polynomial;
 use crate::graph::{Graph, Node, Op};
 use constants::Constants;
 pub(crate) use partition::PartitionError;
@@ -75,7 +76,12 @@ impl<'g> Writer<'g> {
         for node in &self.graph.nodes {
             steps.extend(self.step(node));
         }
-        let outputs = self.graph.outputs.iter().map(|&output| self.id(output)).collect();
+        let outputs = self
+            .graph
+            .outputs
+            .iter()
+            .map(|&output| self.id(output))
+            .collect();
         Plan {
             description,
             symbols: self.graph.symbols.clone(),
@@ -92,10 +98,12 @@ impl<'g> Writer<'g> {
     fn step(&mut self, node: &Node) -> Option<Step> {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|&input| self.id(input)).collect();
         let kernel = match &node.op {
-            Op::Reshape => {
+            Op::Reshape if self.has_same_len(node) => {
                 self.add(node.outputs[0], Storage::Alias(inputs[0]));
                 return None;
             }
+            // Whether it fits is known when the sizes are.
+            Op::Reshape => Kernel::Copy,
             Op::Kernel(kernel) => kernel.clone(),
             Op::Subgraph(subgraph) => Kernel::Tract(TractStep {
                 format: SubgraphFormat::Onnx,
@@ -105,7 +113,10 @@ impl<'g> Writer<'g> {
             }),
             Op::Onnx(_) => unreachable!("`partition` left none"),
         };
-        let outputs = node.outputs.iter().map(|&output| self.add(output, Storage::Buffer));
+        let outputs = node
+            .outputs
+            .iter()
+            .map(|&output| self.add(output, Storage::Buffer));
         Some(Step {
             name: node.name.clone(),
             kernel,
@@ -114,13 +125,22 @@ impl<'g> Writer<'g> {
         })
     }
 
+    /// Reports whether input and output certainly have equally many elements.
+    fn has_same_len(&self, node: &Node) -> bool {
+        let len = |id: ValueId| self.graph.dims(id).and_then(Polynomial::product);
+        let (x, y) = (len(node.inputs[0]), len(node.outputs[0]));
+        x.is_some() && x == y
+    }
+
     /// Returns the plan's value for one of the graph's that was written, or is constant.
     fn id(&mut self, id: ValueId) -> ValueId {
         if let Some(known) = self.ids[id.index()] {
             return known;
         }
         let bytes = self.graph.value(id).constant.as_ref();
-        let range = self.constants.add(bytes.expect("nodes stand after those that write what they read"));
+        let range = self
+            .constants
+            .add(bytes.expect("nodes stand after those that write what they read"));
         self.add(id, Storage::Constant(range))
     }
 

@@ -30,6 +30,7 @@ mod product;
 mod reductions;
 mod reshapes;
 mod softmax;
+mod splits;
 mod tables;
 mod transposes;
 
@@ -59,6 +60,7 @@ const SIMPLIFY: &[Pass] = &[
     matmul::simplify_products,
     affine::fold_affine,
     attention::find_attention,
+    splits::split_producers,
 ];
 
 /// What hides a computation in the one before it, and so from the patterns of the others.

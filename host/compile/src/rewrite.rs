@@ -167,4 +167,4 @@ fn rewrite_once(model: &mut ModelProto, engine: Engine) -> Result<bool, RewriteE
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

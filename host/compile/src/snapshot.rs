@@ -31,6 +31,9 @@ const PREPARE: &str = "prepare";
 /// What the core module calls it.
 const CORE_PREPARE: &str = "Prepare";
 
+/// The core module's functions that nothing calls after a snapshot.
+pub(crate) const DEAD_CORE_EXPORTS: [&str; 2] = [CORE_PREPARE, "cabi_post_prepare"];
+
 /// Returns the predictor with the memory that `prepare` leaves. The functions that the compiler writes for the plan will be at
 /// `first_tile` of the predictor's table, and are appended later.
 ///

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
+use tensorlet_answer::ModelToml;
 use tensorlet_compile::{BuildOptions, Literal};
 use tensorlet_executor::{Executor, LoadOptions};
-use tensorlet_tensor::NamedTensor;
+use tensorlet_tensor::{NamedTensor, TensorSpec};
 
 use crate::figures::{self, Figures};
 use crate::input::Input;
@@ -15,6 +16,7 @@ pub(crate) fn measure(model: &Path, inputs: &[Input], iterations: u32) -> Result
     let mut options = BuildOptions {
         name: "bench".into(),
         version: "1".into(),
+        inputs: declared(model)?,
         ..BuildOptions::default()
     };
     let (bound, free): (Vec<&Input>, Vec<&Input>) =
@@ -40,4 +42,12 @@ pub(crate) fn measure(model: &Path, inputs: &[Input], iterations: u32) -> Result
             Ok(())
         })
     })
+}
+
+/// Returns the inputs as a model.toml beside the model fixes them, so that the plan is that of the component.
+fn declared(model: &Path) -> Result<Vec<TensorSpec>> {
+    match std::fs::read_to_string(model.with_file_name("model.toml")) {
+        Ok(text) => Ok(ModelToml::parse(&text)?.inputs),
+        Err(_) => Ok(vec![]),
+    }
 }

@@ -1,14 +1,24 @@
 //! Debian packages: the part of the set-up that needs root.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use xshell::{Shell, cmd};
+
+/// A package, and a file that it installs.
+#[derive(Clone, Copy)]
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static str,
+}
 
 /// Packages that are not there, and what for.
 pub(crate) struct Need {
     pub(crate) purpose: &'static str,
     pub(crate) packages: Vec<&'static str>,
+    /// Whether to go on where they cannot be installed.
+    pub(crate) is_optional: bool,
 }
 
 /// Who runs this, and where.
@@ -18,14 +28,27 @@ struct System {
     is_root: bool,
 }
 
-/// Installs what is missing, or says what to do when this process cannot.
+/// Names the packages whose files are not there, whoever put them there.
+pub(crate) fn missing(packages: &[Package]) -> Vec<&'static str> {
+    packages
+        .iter()
+        .filter(|package| !Path::new(package.file).exists())
+        .map(|package| package.name)
+        .collect()
+}
+
+/// Installs what is missing. Where this process cannot, says what to do, unless all of it is optional.
 pub(crate) fn install(sh: &Shell, needs: &[Need]) -> Result<()> {
     if needs.is_empty() {
         return Ok(());
     }
     let system = System::find(sh)?;
     if let Some(advice) = advice(needs, system) {
-        bail!(advice);
+        if needs.iter().any(|need| !need.is_optional) {
+            bail!(advice);
+        }
+        println!("setup: {advice}");
+        return Ok(());
     }
     let packages = packages(needs);
     let names = packages.join(" ");
@@ -68,8 +91,9 @@ fn advice(needs: &[Need], system: System) -> Option<String> {
     for need in needs {
         let _ = writeln!(
             text,
-            "  - {}: Debian packages {}",
+            "  - {}{}: Debian packages {}",
             need.purpose,
+            if need.is_optional { " (optional)" } else { "" },
             need.packages.join(" ")
         );
     }
@@ -109,10 +133,17 @@ mod tests {
             Need {
                 purpose: "ONNX Runtime",
                 packages: vec!["python3", "python3-venv"],
+                is_optional: false,
             },
             Need {
                 purpose: "the ONNX tests",
                 packages: vec!["python3", "python3-pip"],
+                is_optional: false,
+            },
+            Need {
+                purpose: "an emulator",
+                packages: vec!["qemu-user"],
+                is_optional: true,
             },
         ];
         expected.assert_eq(&advice(&needs, system).unwrap_or_default());
@@ -130,10 +161,11 @@ mod tests {
                 this is missing:
                   - ONNX Runtime: Debian packages python3 python3-venv
                   - the ONNX tests: Debian packages python3 python3-pip
+                  - an emulator (optional): Debian packages qemu-user
                 Installing packages needs root. As root, run
 
                     apt-get update
-                    apt-get install --yes --no-install-recommends python3 python3-pip python3-venv
+                    apt-get install --yes --no-install-recommends python3 python3-pip python3-venv qemu-user
 
                 then run this command again."]],
         );
@@ -151,8 +183,25 @@ mod tests {
                 this is missing:
                   - ONNX Runtime: Debian packages python3 python3-venv
                   - the ONNX tests: Debian packages python3 python3-pip
+                  - an emulator (optional): Debian packages qemu-user
                 This is not Debian: install what your system has in their place, then run this command again."]],
         );
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_its_file() {
+        let package = |name, file| Package { name, file };
+        let packages = [
+            package(
+                "this-package",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+            ),
+            package(
+                "no-package",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/no.toml"),
+            ),
+        ];
+        assert_eq!(missing(&packages), ["no-package"]);
     }
 
     #[test]

@@ -374,6 +374,21 @@ mod tests {
     }
 
     #[test]
+    fn one_element_is_repeated_with_or_without_gaps() {
+        for gap in [1, 3] {
+            let axes = [axis(2, 1, 5 * gap), axis(5, 0, gap)];
+            let copy = Strided::new(1, side(0, 2), side(0, 10 * gap), &axes);
+            let mut to = vec![0; 10 * gap];
+            copy.run(&[7, 8], &mut to);
+            for (place, found) in to.iter().enumerate() {
+                let expected = if place < 5 * gap { 7 } else { 8 };
+                let expected = if place % gap == 0 { expected } else { 0 };
+                assert_eq!(*found, expected, "{place} with gaps of {gap}");
+            }
+        }
+    }
+
+    #[test]
     #[should_panic(expected = "stay within")]
     fn a_copy_beyond_its_source_is_a_bug() {
         Strided::new(1, side(1, 4), side(0, 4), &[axis(4, 1, 1)]);

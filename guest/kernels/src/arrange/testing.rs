@@ -44,7 +44,7 @@ impl Tensor {
 
     /// Any bytes, always the same.
     pub(crate) fn random(of: &TensorType) -> Self {
-        let mut random = Random(of.len() as u64);
+        let mut random = Random(of.stored_bytes().unwrap() as u64);
         let mut tensor = Self::filled(of, 0);
         tensor.bytes_mut().fill_with(|| random.next() as u8);
         tensor

@@ -4,11 +4,13 @@ use tensorlet_plan::Layout;
 use tensorlet_plan::kernel::{Conv, ConvWeights};
 use tensorlet_tensor::DatumType;
 
-use super::dense::{Dense, Inputs, Sizes};
+use super::dense::{self, Dense, Inputs, Sizes};
 use crate::bind::Types;
 use crate::epilogue::{self, is_plain};
 use crate::run::{BindError, Run, RunError, Target};
 use crate::tensor_type::{BLOCK, TensorType};
+use crate::tile::product::Shape;
+use crate::tile::{Segment, Wanted};
 use crate::window::{Axis, Windows};
 
 /// Packs weights `[group × Co][Ci][taps]`, as ONNX has them, as `[group × ⌈Co/16⌉][taps][Ci][16]` with zeros beyond the last channel of
@@ -124,6 +126,73 @@ fn sizes(conv: &Conv, x: &TensorType, y: &TensorType) -> Result<Option<Sizes>, B
         residual: conv.epilogue.residual,
         activation: conv.epilogue.activation,
     }))
+}
+
+/// Adds the functions that a convolution is faster with, given the dims of its input and output as far as they are known. Returns
+/// `None` if there is nothing to know, or sizes do not fit.
+pub(crate) fn want_tiles(
+    conv: &Conv,
+    x: &[Option<usize>],
+    y: &[Option<usize>],
+    wanted: &mut Wanted,
+) -> Option<()> {
+    let plain_input = match conv.weights {
+        ConvWeights::Blocked => false,
+        ConvWeights::PlainInput => true,
+        ConvWeights::Depthwise | ConvWeights::Plain => return None,
+    };
+    let tensor = |dims: &[usize], layout: Layout| TensorType {
+        datum_type: DatumType::F32,
+        dims: dims.to_vec(),
+        layout,
+    };
+    let x_layout = if plain_input {
+        Layout::Plain
+    } else {
+        Layout::Blocked
+    };
+    let known = |dims: &[Option<usize>]| dims.iter().copied().collect::<Option<Vec<usize>>>();
+    let ([images, x @ ..], [_, y @ ..]) = (x, y) else {
+        return None;
+    };
+    if let (Some(x), Some(y)) = (known(x), known(y)) {
+        // Images of one pixel are computed together, so that their number matters then.
+        let images = images.map_or(vec![1, 2, 3, 4, 5, 6], |images| vec![images]);
+        for images in images {
+            let x = tensor(&[&[images], x.as_slice()].concat(), x_layout);
+            let y = tensor(&[&[images], y.as_slice()].concat(), Layout::Blocked);
+            dense::want_tiles(sizes(conv, &x, &y).ok()??, wanted)?;
+        }
+        return Some(());
+    }
+    let (channels, out_channels) = ((*x.first()?)?, (*y.first()?)?);
+    let stride = *conv.strides.last()? as usize;
+    let group = conv.group as usize;
+    let row = |lhs_stride: usize| {
+        let taps = conv.kernel.iter().map(|&size| size as usize);
+        Some(Shape {
+            segments: vec![Segment {
+                offset_bytes: 0,
+                len: taps.fold(channels.checked_div(group)?, usize::saturating_mul),
+            }],
+            lhs_stride,
+            weights_step: BLOCK,
+            weights_block: 0,
+            columns: out_channels / group,
+            out_stride: BLOCK,
+            out_block: 0,
+            whole_blocks: true,
+            scale: 1.0,
+            residual: conv.epilogue.residual,
+            activation: conv.epilogue.activation,
+        })
+    };
+    wanted.add(&row(stride * if plain_input { 1 } else { BLOCK })?, &[None]);
+    if !plain_input {
+        // Lines that turn out to be short are put together.
+        wanted.add(&row(BLOCK)?, &[None]);
+    }
+    Some(())
 }
 
 /// A dense convolution, if there is anything to compute.

@@ -15,7 +15,8 @@ use tensorlet_plan::kernel::Activation;
 use crate::isa::Isa;
 use crate::run::{BindError, Target};
 use crate::tensor_type::BLOCK;
-use crate::tile::product::{Operands, Product, Shape};
+use crate::tile::product::{Operands, Product};
+use crate::tile::{Machine, Wanted};
 use crate::unary;
 use crate::window::Axis;
 use copy::Chunk;
@@ -106,6 +107,23 @@ impl Sizes {
     }
 }
 
+/// Adds the functions that a convolution is faster with. Returns `None` if a size overflows.
+pub(super) fn want_tiles(sizes: Sizes, wanted: &mut Wanted) -> Option<()> {
+    if sizes.is_empty() {
+        return Some(());
+    }
+    let sizes = sizes.flat();
+    let distances = Distances::of(&sizes, &Machine::WASM)?;
+    let rest = distances.units % distances.chunk;
+    let rows = |units: usize| Some(distances.area(&sizes, units).rows);
+    let rows = [
+        rows(distances.chunk),
+        if rest == 0 { Some(0) } else { rows(rest) },
+    ];
+    wanted.add(&distances.shape(&sizes)?, &rows);
+    Some(())
+}
+
 impl Dense {
     /// Binds a convolution; returns `None` if it has no outputs.
     ///
@@ -121,20 +139,8 @@ impl Dense {
         };
         let weights_len = sizes.weights_len().ok_or_else(overflow)?;
         let sizes = sizes.flat();
-        let distances = Distances::of(&sizes, target.isa).ok_or_else(overflow)?;
-        let shape = Shape {
-            segments: distances.segments(&sizes).ok_or_else(overflow)?,
-            lhs_stride: distances.row,
-            weights_step: BLOCK,
-            weights_block: weights_len / sizes.out_blocks(),
-            columns: sizes.out_channels,
-            out_stride: distances.out_row,
-            out_block: distances.out_block,
-            whole_blocks: true,
-            scale: 1.0,
-            residual: sizes.residual,
-            activation: sizes.activation,
-        };
+        let distances = Distances::of(&sizes, &Machine::of(target.isa)).ok_or_else(overflow)?;
+        let shape = distances.shape(&sizes).ok_or_else(overflow)?;
         let rows = distances.area(&sizes, distances.chunk).rows;
         Ok(Some(Self {
             isa: target.isa,

@@ -12,8 +12,8 @@ use super::{Inputs, Sizes};
 use crate::isa::Isa;
 use crate::run::{BindError, Target};
 use crate::tensor_type::BLOCK;
-use crate::tile::Segment;
 use crate::tile::product::{Area, Operands, PART, Product, Shape};
+use crate::tile::{Segment, Wanted};
 use crate::unary;
 
 /// How many bytes of rows, or of packed columns, are computed with at a time: as many of both as stay in a cache of the second
@@ -35,23 +35,106 @@ pub(super) struct Tiles {
 }
 
 /// Some neighbouring columns.
-struct Part {
+#[derive(Clone, Copy, Debug)]
+struct Columns {
     /// The first column.
     first: usize,
     /// How many.
-    columns: usize,
+    count: usize,
     /// Whether they are packed before they are used.
     packed: bool,
     /// How many are computed at a time.
     slab: usize,
+}
+
+/// Some neighbouring columns, and what computes them.
+struct Part {
+    columns: Columns,
     /// Computes a slab.
     product: Product,
     /// Computes the last slab, if it has fewer columns.
     last: Option<Product>,
 }
 
-fn overflow() -> BindError {
-    BindError::new("expected a product of matrices that fit in memory, found larger ones")
+/// Returns how many rows are computed at a time.
+fn chunk(sizes: &Sizes) -> usize {
+    let row_bytes = sizes.len.min(PART) * size_of::<f32>();
+    let chunks = sizes.rows.div_ceil((CHUNK_BYTES / row_bytes.max(1)).max(1));
+    sizes.rows.div_ceil(chunks)
+}
+
+impl Columns {
+    /// Divides the columns.
+    fn divide(sizes: &Sizes) -> Vec<Self> {
+        let all = sizes.columns;
+        let whole = all / (BLOCK / 2) * (BLOCK / 2);
+        match sizes.rhs {
+            Rhs::Packed => vec![Self::in_place(all)],
+            Rhs::Plain if sizes.rows < ROWS_TO_PACK && whole == all => vec![Self::in_place(all)],
+            Rhs::Plain if sizes.rows < ROWS_TO_PACK && whole > 0 => vec![
+                Self::in_place(whole),
+                Self::packed(sizes, whole, all - whole),
+            ],
+            _ => vec![Self::packed(sizes, 0, all)],
+        }
+    }
+
+    fn in_place(count: usize) -> Self {
+        Self {
+            first: 0,
+            count,
+            packed: false,
+            slab: count,
+        }
+    }
+
+    fn packed(sizes: &Sizes, first: usize, count: usize) -> Self {
+        let block_bytes = sizes.len.saturating_mul(BLOCK * size_of::<f32>());
+        let in_cache = (CHUNK_BYTES / block_bytes.max(1)).max(2);
+        let blocks = count.div_ceil(BLOCK);
+        let slab = blocks.div_ceil(blocks.div_ceil(in_cache)) * BLOCK;
+        Self {
+            first,
+            count,
+            packed: true,
+            slab: slab.min(count),
+        }
+    }
+
+    /// Returns the product that computes some of the columns.
+    ///
+    /// # Errors
+    /// If a size overflows.
+    fn shape(&self, matmul: &MatMul, sizes: &Sizes, columns: usize) -> Result<Shape, BindError> {
+        let block_len = sizes.len.checked_mul(BLOCK).ok_or_else(|| {
+            BindError::new(format!(
+                "expected a product of matrices that fit in memory, found {sizes:?}"
+            ))
+        })?;
+        let segment = Segment {
+            offset_bytes: 0,
+            len: sizes.len,
+        };
+        let (weights_step, weights_block) = if !self.packed && sizes.rhs == Rhs::Plain {
+            (sizes.columns, BLOCK)
+        } else {
+            (BLOCK, block_len)
+        };
+        Ok(Shape {
+            segments: vec![segment; usize::from(sizes.len > 0)],
+            lhs_stride: sizes.len,
+            weights_step,
+            weights_block,
+            columns,
+            out_stride: sizes.columns,
+            out_block: BLOCK,
+            whole_blocks: false,
+            // Packing multiplies with it.
+            scale: if self.packed { 1.0 } else { matmul.scale },
+            residual: matmul.epilogue.residual,
+            activation: matmul.epilogue.activation,
+        })
+    }
 }
 
 impl Tiles {
@@ -64,25 +147,24 @@ impl Tiles {
         sizes: &Sizes,
         target: &Target<'_>,
     ) -> Result<Self, BindError> {
-        let row_bytes = sizes.len.min(PART) * size_of::<f32>();
-        let chunks = sizes.rows.div_ceil((CHUNK_BYTES / row_bytes.max(1)).max(1));
-        let chunk = sizes.rows.div_ceil(chunks);
-        let part = |first, columns, packed| {
-            Part::new(matmul, sizes, chunk, target, [first, columns], packed)
-        };
-        let columns = sizes.columns;
-        let whole = columns / (BLOCK / 2) * (BLOCK / 2);
-        let parts = match sizes.rhs {
-            Rhs::Packed => vec![part(0, columns, false)?],
-            Rhs::Plain if sizes.rows < ROWS_TO_PACK && whole > 0 => {
-                let mut parts = vec![part(0, whole, false)?];
-                if whole < columns {
-                    parts.push(part(whole, columns - whole, true)?);
-                }
-                parts
-            }
-            _ => vec![part(0, columns, true)?],
-        };
+        let chunk = chunk(sizes);
+        let mut parts = Vec::new();
+        for columns in Columns::divide(sizes) {
+            let product = |count: usize| {
+                let shape = columns.shape(matmul, sizes, count)?;
+                Product::new(shape, chunk, target)
+            };
+            let rest = columns.count % columns.slab;
+            parts.push(Part {
+                columns,
+                product: product(columns.slab)?,
+                last: if rest == 0 {
+                    None
+                } else {
+                    Some(product(rest)?)
+                },
+            });
+        }
         Ok(Self {
             isa: target.isa,
             parts,
@@ -92,9 +174,38 @@ impl Tiles {
         })
     }
 
+    /// Adds the functions that a product is faster with; for any number of rows, if it is not known.
+    ///
+    /// # Errors
+    /// If a size overflows.
+    pub(super) fn want(
+        matmul: &MatMul,
+        sizes: &Sizes,
+        rows_are_known: bool,
+        wanted: &mut Wanted,
+    ) -> Result<(), BindError> {
+        let chunk = chunk(sizes);
+        let rows = [Some(chunk), Some(sizes.rows % chunk)];
+        let rows = if rows_are_known { &rows[..] } else { &[None] };
+        for columns in Columns::divide(sizes) {
+            for count in [columns.slab, columns.count % columns.slab] {
+                let shape = columns.shape(matmul, sizes, count)?;
+                if shape.weights_step == BLOCK {
+                    wanted.add(&shape, rows);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns how many elements of scratch memory packed columns take.
     pub(super) fn scratch_len(&self, sizes: &Sizes) -> usize {
-        let lens = self.parts.iter().map(|part| part.scratch_len(sizes.len));
+        let lens = self.parts.iter().map(|part| match part.columns {
+            Columns {
+                packed: true, slab, ..
+            } => slab.next_multiple_of(BLOCK) * sizes.len,
+            _ => 0,
+        });
         lens.max().unwrap_or(0)
     }
 
@@ -110,22 +221,27 @@ impl Tiles {
             Activation::Unary(op) => Some(op),
             _ => None,
         };
-        let is_one_slab = matches!(self.parts.as_slice(), [part] if part.slab == part.columns);
+        let is_one_slab =
+            matches!(self.parts.as_slice(), [part] if part.columns.slab == part.columns.count);
         for part in &self.parts {
-            for first in (0..part.columns).step_by(part.slab) {
-                let columns = part.slab.min(part.columns - first);
-                let product = match &part.last {
-                    Some(last) if columns < part.slab => last,
-                    _ => &part.product,
-                };
-                let first = part.first + first;
-                let weights = if part.packed {
-                    let packed = &mut scratch[..columns.next_multiple_of(BLOCK) * sizes.len];
+            let Columns {
+                first,
+                count,
+                packed,
+                slab,
+            } = part.columns;
+            for start in (0..count).step_by(slab) {
+                let count = slab.min(count - start);
+                let first = first + start;
+                let product = part.last.as_ref().filter(|_| count < slab);
+                let product = product.unwrap_or(&part.product);
+                let weights = if packed {
+                    let packed = &mut scratch[..count.next_multiple_of(BLOCK) * sizes.len];
                     pack::pack(
                         self.isa,
                         sizes,
                         inputs.b,
-                        [first, columns],
+                        [first, count],
                         self.scale,
                         packed,
                     );
@@ -153,73 +269,6 @@ impl Tiles {
         }
         if let Some(op) = op.filter(|_| !is_one_slab) {
             unary::apply_in_place(op, self.isa, y);
-        }
-    }
-}
-
-impl Part {
-    fn new(
-        matmul: &MatMul,
-        sizes: &Sizes,
-        rows: usize,
-        target: &Target<'_>,
-        [first, columns]: [usize; 2],
-        packed: bool,
-    ) -> Result<Self, BindError> {
-        let block_len = sizes.len.checked_mul(BLOCK).ok_or_else(overflow)?;
-        let blocks = columns.div_ceil(BLOCK);
-        let slab = if packed {
-            let in_cache = CHUNK_BYTES / size_of::<f32>() / block_len.max(1);
-            blocks.div_ceil(blocks.div_ceil(in_cache.max(2))) * BLOCK
-        } else {
-            columns
-        };
-        let slab = slab.min(columns);
-        let is_in_place = !packed && sizes.rhs == Rhs::Plain;
-        let product = |columns: usize| {
-            let shape = Shape {
-                segments: vec![
-                    Segment {
-                        offset_bytes: 0,
-                        len: sizes.len
-                    };
-                    usize::from(sizes.len > 0)
-                ],
-                lhs_stride: sizes.len,
-                weights_step: if is_in_place { sizes.columns } else { BLOCK },
-                weights_block: if is_in_place { BLOCK } else { block_len },
-                columns,
-                out_stride: sizes.columns,
-                out_block: BLOCK,
-                whole_blocks: false,
-                // Packing multiplies with it.
-                scale: if packed { 1.0 } else { matmul.scale },
-                residual: matmul.epilogue.residual,
-                activation: matmul.epilogue.activation,
-            };
-            Product::new(shape, rows, target)
-        };
-        let rest = columns % slab;
-        Ok(Self {
-            first,
-            columns,
-            packed,
-            slab,
-            product: product(slab)?,
-            last: if rest == 0 {
-                None
-            } else {
-                Some(product(rest)?)
-            },
-        })
-    }
-
-    /// Returns how many elements of scratch memory packed columns take.
-    fn scratch_len(&self, len: usize) -> usize {
-        if self.packed {
-            self.slab.next_multiple_of(BLOCK) * len
-        } else {
-            0
         }
     }
 }

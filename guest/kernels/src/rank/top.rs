@@ -10,7 +10,7 @@ use tensorlet_tensor::DatumType;
 use crate::arrange::check::{self, Split};
 use crate::arrange::number::copy_element;
 use crate::bind::Types;
-use crate::run::{BindError, Run, RunError};
+use crate::run::{BindError, Nothing, Run, RunError};
 
 /// An element's key and the complement of its index. Of two, the larger one comes first: that with the larger key, or of equal
 /// ones that with the smaller index.
@@ -52,6 +52,9 @@ pub(super) fn bind(top: TopK, types: Types<'_>) -> Result<Box<dyn Run>, BindErro
         | DatumType::I8 => {}
         _ => return Err(check::mismatch("f32, f64, i64, i32, u8 or i8", x)),
     }
+    if values.is_empty() {
+        return Ok(Box::new(Nothing));
+    }
     if count.checked_mul(size_of::<Entry>()).is_none() {
         return Err(check::mismatch("results that fit in memory", values));
     }
@@ -77,9 +80,6 @@ impl Run for Top {
         let [values, indices] = outputs else {
             panic!("expected two outputs, found {}", outputs.len());
         };
-        if values.is_empty() {
-            return Ok(());
-        }
         let heap: &mut [Entry] = bytemuck::cast_slice_mut(&mut scratch[..self.scratch_bytes()]);
         let indices: &mut [i64] = bytemuck::cast_slice_mut(indices);
         let x = inputs[0];

@@ -63,11 +63,13 @@ impl Axis {
     fn position(&self, place: usize) -> f32 {
         let place = place as f32;
         let (input, output) = (self.input as f32, self.output as f32);
-        let half_pixel = (place + 0.5) / self.scale - 0.5;
+        let centre = (place + 0.5) / self.scale;
+        let half_pixel = centre - 0.5;
         match self.coordinates {
             ResizeCoordinates::HalfPixel => half_pixel,
             ResizeCoordinates::HalfPixelSymmetric => {
-                input / 2.0 * (1.0 - output / self.length) + half_pixel
+                let adjustment = output / (self.scale * input);
+                input / 2.0 * (1.0 - adjustment) + centre - 0.5
             }
             ResizeCoordinates::PytorchHalfPixel if self.output > 1 => half_pixel,
             ResizeCoordinates::AlignCorners if self.output > 1 => {

@@ -67,7 +67,7 @@ fn position(resize: &Resize, axis: usize, input: usize, output: usize, place: us
         ResizeCoordinates::HalfPixelSymmetric => {
             let adjustment = output_f / (scale * input);
             let offset = input / 2.0 * (1.0 - adjustment);
-            offset + ((place + 0.5) / scale - 0.5)
+            offset + (place + 0.5) / scale - 0.5
         }
         ResizeCoordinates::PytorchHalfPixel if output <= 1 => 0.0,
         ResizeCoordinates::HalfPixel | ResizeCoordinates::PytorchHalfPixel => {

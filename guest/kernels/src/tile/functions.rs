@@ -31,10 +31,34 @@ type Table = (
     fn(rows: usize, halves: usize) -> Option<RustTiles>,
 );
 
-/// Returns the widths that an instruction set has tiles of, ascending, each with the most rows. There are tiles of all
-/// numbers of rows up to it.
-pub(crate) fn widths(isa: Isa) -> &'static [(usize, usize)] {
-    table(isa).0
+/// The tiles that a machine is fast with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    /// The widths that there are tiles of, ascending, each with the most rows. There are tiles of all numbers of rows up to it.
+    pub(crate) widths: &'static [(usize, usize)],
+    /// How many products of one number with another it computes in a cycle.
+    pub(crate) lanes_a_cycle: usize,
+}
+
+impl Machine {
+    /// WebAssembly with 128-bit vectors, whatever machine this is.
+    pub(crate) const WASM: Self = Self {
+        widths: &[(1, 6), (2, 1)],
+        lanes_a_cycle: 8,
+    };
+
+    /// The machine that has an instruction set.
+    pub(crate) fn of(isa: Isa) -> Self {
+        let lanes_a_cycle = match isa.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 | Kind::Avx512 => 16,
+            _ => 8,
+        };
+        Self {
+            widths: table(isa).0,
+            lanes_a_cycle,
+        }
+    }
 }
 
 /// Returns the function for tiles of some size.
@@ -47,7 +71,7 @@ fn table(isa: Isa) -> Table {
         #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
         Kind::Scalar => {
             table! {
-                1 = scalar 8: 1 2 3 4;
+                1 = scalar 8: 1 2 3 4 5 6;
             }
         }
         // Sums, weights and one element of a row: 32 registers.
@@ -63,8 +87,8 @@ fn table(isa: Isa) -> Table {
                 16 = avx512 8: 1 2;
             }
         }
-        #[cfg(target_arch = "x86_64")]
         // 16 registers.
+        #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => {
             table! {
                 1 = avx2 1: 1 2 3 4 5 6;
@@ -82,13 +106,12 @@ fn table(isa: Isa) -> Table {
                 4 = neon 8: 1 2;
             }
         }
-        // Whatever the machine has, 16 on x86-64.
+        // The same as `Machine::WASM`.
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Kind::Wasm => {
             table! {
                 1 = wasm 2: 1 2 3 4 5 6;
-                2 = wasm 4: 1 2;
-                4 = wasm 8: 1;
+                2 = wasm 4: 1;
             }
         }
     }

@@ -154,8 +154,8 @@ impl<S: Simd, const R: usize, const V: usize> Sums<S, R, V> {
                 let from = pointers[r / ROWS_A_POINTER]
                     .wrapping_add(job.lhs_stride.wrapping_mul(r % ROWS_A_POINTER));
                 let element = simd.load_splat(from);
-                for v in 0..V {
-                    self.0[r][v] = simd.mul_add(element, factors[v], self.0[r][v]);
+                for (sum, &factor) in self.0[r].iter_mut().zip(&factors) {
+                    *sum = simd.mul_add(element, factor, *sum);
                 }
             });
         }

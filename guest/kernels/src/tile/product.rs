@@ -8,7 +8,7 @@ use crate::isa::Isa;
 use crate::run::{BindError, Target};
 use crate::tensor_type::BLOCK;
 use crate::tile::emitted::EmittedTiles;
-use crate::tile::functions;
+use crate::tile::functions::{self, Machine};
 use crate::tile::microkernel::Job;
 use crate::tile::split::{self, Group};
 use crate::tile::{Segment, TileRun};
@@ -143,7 +143,12 @@ impl Product {
         let product = Self {
             isa: target.isa,
             emitted,
-            groups: split::split(target.isa, rows, len, shape.columns.div_ceil(BLOCK / 2)),
+            groups: split::split(
+                &Machine::of(target.isa),
+                rows,
+                len,
+                shape.columns.div_ceil(BLOCK / 2),
+            ),
             parts: divide(&mut shape.segments, len.div_ceil(parts)),
             reach,
             len,

@@ -16,36 +16,6 @@ use crate::simd::Simd;
 /// The most lanes that a vector has.
 const MAX_LANES: usize = 16;
 
-/// Numbers to read, and as many to write: the same ones, or others. Their number is a multiple of [`MAX_LANES`].
-#[derive(Clone, Copy)]
-struct Span<'a> {
-    from: *const f32,
-    to: *mut f32,
-    len: usize,
-    lifetime: PhantomData<&'a mut [f32]>,
-}
-
-impl<'a> Span<'a> {
-    fn in_place(numbers: &'a mut [f32]) -> Self {
-        assert_eq!(numbers.len() % MAX_LANES, 0, "whole vectors");
-        let to = numbers.as_mut_ptr();
-        Self {
-            from: to,
-            to,
-            len: numbers.len(),
-            lifetime: PhantomData,
-        }
-    }
-
-    fn between(from: &'a [f32], to: &'a mut [f32]) -> Self {
-        assert_eq!(from.len(), to.len(), "a result for each number");
-        Self {
-            from: from.as_ptr(),
-            ..Self::in_place(to)
-        }
-    }
-}
-
 /// Replaces numbers by a function of them.
 ///
 /// # Panics
@@ -58,11 +28,11 @@ pub(super) fn apply_in_place(op: UnaryOp, isa: Isa, data: &mut [f32]) {
         return;
     }
     let (whole, rest) = data.split_at_mut(data.len() - data.len() % MAX_LANES);
-    run(op, isa, Span::in_place(whole));
+    run(op, isa, None, whole);
     if !rest.is_empty() {
         let mut filled = [0.0; MAX_LANES];
         filled[..rest.len()].copy_from_slice(rest);
-        run(op, isa, Span::in_place(&mut filled));
+        run(op, isa, None, &mut filled);
         rest.copy_from_slice(&filled[..rest.len()]);
     }
 }
@@ -78,7 +48,7 @@ pub(super) fn apply(op: UnaryOp, isa: Isa, from: &[f32], to: &mut [f32]) {
         None => from.len() - from.len() % MAX_LANES,
     };
     let (whole, rest) = to.split_at_mut(at);
-    run(op, isa, Span::between(&from[..at], whole));
+    run(op, isa, Some(&from[..at]), whole);
     if rest.is_empty() {
         return;
     }
@@ -86,12 +56,28 @@ pub(super) fn apply(op: UnaryOp, isa: Isa, from: &[f32], to: &mut [f32]) {
     apply_in_place(op, isa, rest);
 }
 
-/// Large, hence once for all.
+/// Writes a function of each number of `from`, or of what is there to begin with; whole vectors. Large, hence once for all.
 #[inline(never)]
-fn run(op: UnaryOp, isa: Isa, span: Span<'_>) {
-    if span.len > 0 {
-        isa.run(Apply { op, span });
+fn run(op: UnaryOp, isa: Isa, from: Option<&[f32]>, to: &mut [f32]) {
+    assert_eq!(to.len() % MAX_LANES, 0, "whole vectors");
+    if to.is_empty() {
+        return;
     }
+    let (to, len) = (to.as_mut_ptr(), to.len());
+    let from = match from {
+        Some(from) => {
+            assert_eq!(from.len(), len, "a result for each number");
+            from.as_ptr()
+        }
+        None => to.cast_const(),
+    };
+    isa.run(Apply {
+        op,
+        from,
+        to,
+        len,
+        lifetime: PhantomData,
+    });
 }
 
 /// Reports whether there is such a function from f32 to f32.
@@ -122,9 +108,13 @@ fn scalar(op: UnaryOp, data: &[f32]) -> Option<fn(f32) -> f32> {
     })
 }
 
+/// Made by [`run`] alone: there are `len` numbers to read, and as many to write, the same ones or others, in whole vectors.
 struct Apply<'a> {
     op: UnaryOp,
-    span: Span<'a>,
+    from: *const f32,
+    to: *mut f32,
+    len: usize,
+    lifetime: PhantomData<&'a mut [f32]>,
 }
 
 impl Vectorised for Apply<'_> {
@@ -132,20 +122,22 @@ impl Vectorised for Apply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let span = self.span;
+        let Self {
+            op, from, to, len, ..
+        } = self;
         // A macro, so that what it is given becomes part of the loop on any instruction set.
         macro_rules! each {
             ($x:ident => $y:expr) => {
-                for i in (0..span.len).step_by(S::LANES) {
-                    // SAFETY: the span holds so many numbers, in whole vectors.
-                    let $x = unsafe { simd.load(span.from.add(i)) };
+                for i in (0..len).step_by(S::LANES) {
+                    // SAFETY: there are `len` numbers, in whole vectors.
+                    let $x = unsafe { simd.load(from.add(i)) };
                     let y = $y;
                     // SAFETY: as above.
-                    unsafe { simd.store(span.to.add(i), y) };
+                    unsafe { simd.store(to.add(i), y) };
                 }
             };
         }
-        match self.op {
+        match op {
             UnaryOp::Abs => each!(x => simd.abs(x)),
             UnaryOp::Neg => each!(x => simd.neg(x)),
             UnaryOp::Sign => each!(x => simple::sign(simd, x)),

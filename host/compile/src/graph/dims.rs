@@ -125,19 +125,6 @@ pub(crate) fn is_one(dim: &DimExpr) -> bool {
     dim.as_number() == Some(1)
 }
 
-/// Returns the product of two sizes.
-pub(crate) fn multiply(a: &DimExpr, b: &DimExpr) -> DimExpr {
-    match (a.as_number(), b.as_number()) {
-        (Some(1), _) => b.clone(),
-        (_, Some(1)) => a.clone(),
-        (Some(x), Some(y)) => match x.checked_mul(y) {
-            Some(product) => DimExpr::number(product),
-            None => DimExpr([a.0.as_slice(), &b.0, &[DimOp::Multiply]].concat()),
-        },
-        _ => DimExpr([a.0.as_slice(), &b.0, &[DimOp::Multiply]].concat()),
-    }
-}
-
 /// Divides the axes of a tensor and of its reshaped form into runs that hold the same elements: `[N, 4, 6]` and
 /// `[N, 24, 1]` into `[N]` and `[N]`, `[4, 6]` and `[24]`, nothing and `[1]`.
 pub(crate) fn matching_axes(

@@ -192,7 +192,9 @@ impl<'g> Editor<'g> {
             return;
         };
         let is_constant = |id: &ValueId| self.graph.value(*id).constant.is_some();
-        if self.node(maker).is_some_and(|node| node.outputs.iter().all(is_constant))
+        if self
+            .node(maker)
+            .is_some_and(|node| node.outputs.iter().all(is_constant))
             && let Some(old) = self.nodes[maker].take()
         {
             for output in &old.outputs {
@@ -205,8 +207,9 @@ impl<'g> Editor<'g> {
     /// Lets everything that reads `old` read `new` instead; but not nodes that know `old` by its name.
     pub(crate) fn substitute(&mut self, old: ValueId, new: ValueId) {
         let readers = std::mem::take(self.readers_mut(old));
-        let (bound, free): (Vec<usize>, Vec<usize>) =
-            readers.into_iter().partition(|&reader| self.node_at(reader).is_some_and(knows_names));
+        let (bound, free): (Vec<usize>, Vec<usize>) = readers
+            .into_iter()
+            .partition(|&reader| self.node_at(reader).is_some_and(knows_names));
         *self.readers_mut(old) = bound;
         if old == new || free.is_empty() {
             self.readers_mut(old).extend(free);

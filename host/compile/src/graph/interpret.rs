@@ -63,6 +63,7 @@ impl Deref for Bytes {
 ///
 /// # Errors
 /// If a node has no kernel, or its kernel cannot be bound or run.
+#[cfg(test)]
 pub(crate) fn interpret(
     graph: &Graph,
     symbols: &[u32],
@@ -172,7 +173,8 @@ fn pack_inputs(
         Kernel::MatMul(matmul) => &matmul.epilogue,
         Kernel::Recurrent(_) => {
             let weights = types.iter_mut().enumerate().skip(1).take(2);
-            let packed = weights.map(|(slot, weights)| Some((slot, pack_gates(weights, inputs[slot])?)));
+            let packed =
+                weights.map(|(slot, weights)| Some((slot, pack_gates(weights, inputs[slot])?)));
             return packed.flatten().collect();
         }
         _ => return vec![],

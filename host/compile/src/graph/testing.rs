@@ -189,7 +189,11 @@ pub(crate) fn check(before: Graph, pass: fn(&mut Graph) -> bool, expected: &expe
         assert!(round < 20, "the pass comes to no end:\n{after}");
         let changed = pass(&mut after);
         let new = after.to_string();
-        assert_eq!(changed, text != new, "a pass tells whether it changed anything:\n{new}");
+        assert_eq!(
+            changed,
+            text != new,
+            "a pass tells whether it changed anything:\n{new}"
+        );
         text = new;
         if !changed {
             break;

@@ -298,7 +298,7 @@ fn packed(node: &mut Context<'_, '_>) -> Option<()> {
     if lacks || unusual || node.wants(1) {
         return None;
     }
-    let (x, weights) = (node.input(0)?, node.raw(1)?);
+    let (x, weights) = (node.input(0)?, super::matrices::weights(node, 1)?);
     let heads = node.int("num_heads")?;
     let mut all = super::matrices::product(node, x, weights, false, 1.0)?;
     if let Some(bias) = node.optional(2)? {

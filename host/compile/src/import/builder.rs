@@ -110,13 +110,16 @@ impl<'a> Builder<'a> {
         Some(id)
     }
 
-    /// Adds a value of known dims; `None` if a plan cannot say these.
+    /// Adds a value of known dims; `None` if a plan cannot say these, or one is negative.
     pub(super) fn add(
         &mut self,
         name: String,
         datum_type: DatumType,
         dims: Vec<TDim>,
     ) -> Option<ValueId> {
+        if dims.iter().any(|dim| dim.as_i64().is_some_and(|dim| dim < 0)) {
+            return None;
+        }
         let exprs = if self.dry {
             None
         } else {

@@ -6,6 +6,7 @@ use tensorlet_tensor::DatumType;
 use tract_onnx::prelude::TDim;
 
 use super::activations::scale;
+use super::builder::computed_type;
 use super::context::Context;
 use super::dims::broadcast;
 use super::registry::{Entry, Importer};
@@ -18,16 +19,23 @@ pub(super) const OPERATORS: &[Entry] = &[
 ];
 
 fn matmul(node: &mut Context<'_, '_>) -> Option<()> {
-    let (a, b) = (node.input(0)?, node.raw(1)?);
+    let (a, b) = (node.input(0)?, weights(node, 1)?);
     let y = product(node, a, b, false, 1.0)?;
     node.output(0, y)
+}
+
+/// Returns an input as f32. The conversion of a constant of f16 is a node, so that a product can read it as it is stored.
+pub(super) fn weights(node: &mut Context<'_, '_>, index: usize) -> Option<ValueId> {
+    let weights = node.raw(index)?;
+    let computed = computed_type(node.datum_type(weights));
+    node.cast(weights, computed)
 }
 
 fn fused_matmul(node: &mut Context<'_, '_>) -> Option<()> {
     if node.flag("transBatchA", false) || node.flag("transBatchB", false) {
         return None;
     }
-    let (mut a, b) = (node.input(0)?, node.raw(1)?);
+    let (mut a, b) = (node.input(0)?, weights(node, 1)?);
     if node.flag("transA", false) {
         a = swap_last(node, a)?;
     }
@@ -107,7 +115,7 @@ fn matrix(node: &mut Context<'_, '_>, x: ValueId, axis: usize) -> Option<ValueId
 
 /// `alpha × A × B + beta × C`.
 fn gemm(node: &mut Context<'_, '_>) -> Option<()> {
-    let (mut a, b) = (node.input(0)?, node.raw(1)?);
+    let (mut a, b) = (node.input(0)?, weights(node, 1)?);
     if node.rank(a) != 2 || node.rank(b) != 2 {
         return None;
     }

@@ -1,13 +1,16 @@
 //! `Slice`, and what is made of it.
 
 use tensorlet_plan::Kernel;
-use tensorlet_plan::kernel::{Gather, OutOfRange, Pad, PadMode, Slice};
+use tensorlet_plan::kernel::{BinaryOp, Pad, PadMode, Slice};
 use tensorlet_tensor::DatumType;
 use tract_onnx::prelude::TDim;
 
 use super::context::Context;
 use super::dims::axis;
+use super::gathers::slices;
+use super::joins::part;
 use super::registry::{Entry, Importer};
+use super::shapes::positions;
 use crate::graph::ValueId;
 use crate::rewrite::evaluate::{ENDLESS, Range, resolve_range};
 use crate::rewrite::value::Number;
@@ -26,27 +29,50 @@ struct Bound {
     step: i64,
 }
 
-/// Bounds are attributes until opset 10, then inputs.
+/// Bounds are attributes until opset 10, then inputs. What begins at a size that only the call decides is looked up.
 fn slice(node: &mut Context<'_, '_>) -> Option<()> {
     let x = node.input(0)?;
     let mut dims = node.dims(x);
     let mut starts = vec![0; dims.len()];
     let mut steps = vec![1; dims.len()];
-    for bound in bounds(node, dims.len())? {
+    let mut computed = vec![];
+    for (index, bound) in bounds(node, dims.len())?.into_iter().enumerate() {
         let size = dims[bound.axis].clone();
         let (start, len) = resolve(&bound, &size)?;
-        starts[bound.axis] = start;
-        steps[bound.axis] = bound.step;
-        dims[bound.axis] = len;
+        match start {
+            Start::Number(start) => {
+                starts[bound.axis] = start;
+                steps[bound.axis] = bound.step;
+                dims[bound.axis] = len;
+            }
+            Start::Operand => computed.push((index, bound.axis, len)),
+        }
     }
+    let mut y = x;
     let untouched = starts.iter().all(|&start| start == 0) && steps.iter().all(|&step| step == 1);
-    if untouched && dims == node.dims(x) {
-        return node.output(0, x);
+    if !untouched || dims != node.dims(x) {
+        let datum_type = node.datum_type(x);
+        let kernel = Kernel::Slice(Slice { starts, steps });
+        y = node.kernel(kernel, &[x], datum_type, dims)?;
     }
-    let datum_type = node.datum_type(x);
-    let kernel = Kernel::Slice(Slice { starts, steps });
-    let y = node.kernel(kernel, &[x], datum_type, dims)?;
+    for (index, axis, len) in computed {
+        let starts = node.input(1)?;
+        let start = part(node, starts, 0, i64::try_from(index).ok()?, TDim::from(1))?;
+        let start = node.reshape(start, vec![])?;
+        let start = node.cast(start, DatumType::I64)?;
+        let offsets = positions(node, len)?;
+        let indices = node.binary(BinaryOp::Add, offsets, start)?;
+        y = slices(node, y, indices, axis)?;
+    }
     node.output(0, y)
+}
+
+/// Where a slice begins.
+enum Start {
+    /// At this element, counted from the end if negative.
+    Number(i64),
+    /// At what the operand says.
+    Operand,
 }
 
 fn bounds(node: &Context<'_, '_>, rank: usize) -> Option<Vec<Bound>> {
@@ -81,18 +107,19 @@ fn bounds(node: &Context<'_, '_>, rank: usize) -> Option<Vec<Bound>> {
     bounds.collect()
 }
 
-/// Returns the first element, counted from the end if negative, and how many there are.
-fn resolve(bound: &Bound, size: &TDim) -> Option<(i64, TDim)> {
+/// Returns the first element, and how many there are.
+fn resolve(bound: &Bound, size: &TDim) -> Option<(Start, TDim)> {
     let numbers = (bound.start.as_i64(), bound.end.as_i64(), size.as_i64());
     if let (Some(start), Some(end), Some(size)) = numbers {
-        return resolve_numbers(start, end, bound.step, size);
+        let (start, len) = resolve_numbers(start, end, bound.step, size)?;
+        return Some((Start::Number(start), len));
     }
     if bound.step < 0 {
         // All of an axis, backwards.
         let from_last = bound.start.as_i64().is_some_and(|start| start == -1 || start >= ENDLESS);
         let to_first = bound.end.as_i64().is_some_and(|end| end <= -ENDLESS);
         let count = size.clone().div_ceil(bound.step.unsigned_abs());
-        return (from_last && to_first).then_some((-1, count));
+        return (from_last && to_first).then_some((Start::Number(-1), count));
     }
     let whole = Number::dim(size.clone());
     let (start, end) = (
@@ -107,9 +134,10 @@ fn resolve(bound: &Bound, size: &TDim) -> Option<(i64, TDim)> {
     } else {
         len.div_ceil(u64::try_from(bound.step).ok().filter(|&step| step > 0)?)
     };
-    let first = match start.as_i64() {
-        Some(start) => start,
-        None => (start - size).simplify().as_i64().filter(|&start| start < 0)?,
+    let from_end = || (start.clone() - size).simplify().as_i64().filter(|&start| start < 0);
+    let first = match start.as_i64().or_else(from_end) {
+        Some(start) => Start::Number(start),
+        None => (start == bound.start && bound.step == 1).then_some(Start::Operand)?,
     };
     Some((first, len))
 }
@@ -152,15 +180,8 @@ fn compress(node: &mut Context<'_, '_>) -> Option<()> {
             (node.reshape(x, vec![count])?, 0)
         }
     };
-    let mut dims = node.dims(x);
-    dims[axis] = taken.len().into();
     let indices = node.constant_i64(&[taken.len()], &taken);
-    let kernel = Kernel::Gather(Gather::Slices {
-        axis: axis as u32,
-        out_of_range: OutOfRange::Fail,
-    });
-    let datum_type = node.datum_type(x);
-    let y = node.kernel(kernel, &[x, indices], datum_type, dims)?;
+    let y = slices(node, x, indices, axis)?;
     node.output(0, y)
 }
 
@@ -180,7 +201,7 @@ fn center_crop_pad(node: &mut Context<'_, '_>) -> Option<()> {
         let axis = axis(index, old.len())?;
         let difference = wanted - i64::try_from(old[axis]).ok()?;
         y = if difference < 0 {
-            super::joins::part(node, y, axis, -difference / 2, wanted.into())?
+            part(node, y, axis, -difference / 2, wanted.into())?
         } else {
             grow(node, y, axis, difference / 2, wanted)?
         };

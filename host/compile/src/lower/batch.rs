@@ -27,7 +27,9 @@ pub(super) fn row_symbol(graph: &Graph) -> Option<SymbolId> {
 fn batch_symbol(graph: &Graph) -> Option<SymbolId> {
     let symbol = graph.dims(*graph.inputs.first()?)?.first()?.as_symbol()?;
     let mut callers = graph.inputs.iter().chain(&graph.outputs);
-    callers.all(|&id| counts_rows(graph, id, symbol) == Some(true)).then_some(symbol)
+    callers
+        .all(|&id| counts_rows(graph, id, symbol) == Some(true))
+        .then_some(symbol)
 }
 
 /// Reports whether axis 0 of a value counts rows and no other axis does; `None` if rows are counted in another way.
@@ -48,12 +50,17 @@ fn counts_rows(graph: &Graph, id: ValueId, symbol: SymbolId) -> Option<bool> {
 
 /// Reports whether every node computes each row of its outputs of the same row of its inputs.
 fn rows_are_independent(graph: &Graph, symbol: SymbolId) -> bool {
-    graph.nodes.iter().all(|node| keeps_rows_apart(graph, node, symbol) == Some(true))
+    graph
+        .nodes
+        .iter()
+        .all(|node| keeps_rows_apart(graph, node, symbol) == Some(true))
 }
 
 fn keeps_rows_apart(graph: &Graph, node: &Node, symbol: SymbolId) -> Option<bool> {
     let has_rows = |ids: &[ValueId]| -> Option<Vec<bool>> {
-        ids.iter().map(|&id| counts_rows(graph, id, symbol)).collect()
+        ids.iter()
+            .map(|&id| counts_rows(graph, id, symbol))
+            .collect()
     };
     let (inputs, outputs) = (has_rows(&node.inputs)?, has_rows(&node.outputs)?);
     let kernel = match &node.op {
@@ -81,18 +88,23 @@ fn keeps_rows_apart(graph: &Graph, node: &Node, symbol: SymbolId) -> Option<bool
             // Rows are matrices or their rows, but not what is summed up.
             let output_rank = rank(node.outputs[0]);
             let summed = |slot: usize| inputs[slot] && rank(node.inputs[slot]) < 3;
-            let aligned = |slot: usize| {
-                !inputs[slot] || rank(node.inputs[slot]) == output_rank
-            };
-            (0..node.inputs.len()).all(aligned) && (1..node.inputs.len().min(3)).all(|slot| !summed(slot))
+            let aligned = |slot: usize| !inputs[slot] || rank(node.inputs[slot]) == output_rank;
+            (0..node.inputs.len()).all(aligned)
+                && (1..node.inputs.len().min(3)).all(|slot| !summed(slot))
         }
         Kernel::Recurrent(_) => false,
-        Kernel::Unary(_) | Kernel::Cast | Kernel::ToBlocked | Kernel::FromBlocked | Kernel::Pool(_) => true,
+        Kernel::Unary(_)
+        | Kernel::Cast
+        | Kernel::ToBlocked
+        | Kernel::FromBlocked
+        | Kernel::Pool(_) => true,
         Kernel::Binary(_) | Kernel::Where | Kernel::Expand => {
             // What has rows must have them at the same axis of the output.
             let output_rank = rank(node.outputs[0]);
             let pairs = node.inputs.iter().zip(&inputs);
-            pairs.into_iter().all(|(&id, &has)| !has || rank(id) == output_rank)
+            pairs
+                .into_iter()
+                .all(|(&id, &has)| !has || rank(id) == output_rank)
         }
         Kernel::Reduce(reduce) => !reduce.axes.contains(&0),
         Kernel::ArgReduce { axis, .. }
@@ -158,13 +170,20 @@ fn rows_pay(graph: &Graph, symbol: SymbolId) -> bool {
     let (mut weights, mut tensors, mut largest) = (0.0, 0.0, 0.0f64);
     let mut convolutions = false;
     for node in &graph.nodes {
-        convolutions |= matches!(node.op, Op::Kernel(Kernel::Conv(_) | Kernel::ConvTranspose(_)));
+        convolutions |= matches!(
+            node.op,
+            Op::Kernel(Kernel::Conv(_) | Kernel::ConvTranspose(_))
+        );
         if matches!(node.op, Op::Reshape) {
             continue;
         }
         let (constants, others): (Vec<ValueId>, Vec<ValueId>) =
             node.inputs.iter().partition(|id| is_constant(id));
-        let touched: f64 = others.iter().chain(&node.outputs).map(|&id| bytes(id)).sum();
+        let touched: f64 = others
+            .iter()
+            .chain(&node.outputs)
+            .map(|&id| bytes(id))
+            .sum();
         tensors += touched;
         largest = largest.max(touched);
         if !matches!(node.op, Op::Kernel(Kernel::Gather(_))) {
@@ -228,7 +247,15 @@ mod tests {
             graph.matmul("u", x, y, "f32[N, 24]")
         }));
         assert!(!independent(|graph, x| {
-            graph.kernel("softmax", Kernel::Softmax { axis: 0, log: false }, &[x], "f32[N, 4, 6]")
+            graph.kernel(
+                "softmax",
+                Kernel::Softmax {
+                    axis: 0,
+                    log: false,
+                },
+                &[x],
+                "f32[N, 4, 6]",
+            )
         }));
     }
 
@@ -237,7 +264,12 @@ mod tests {
         let mut graph = Builder::new();
         let x = graph.input("x", "f32[N, 16, 112, 112]");
         let w = graph.constant("w", &[16, 16, 3, 3]);
-        let y = graph.kernel("y", conv(&[3, 3], &[1, 1], 1), &[x, w], "f32[N, 16, 112, 112]");
+        let y = graph.kernel(
+            "y",
+            conv(&[3, 3], &[1, 1], 1),
+            &[x, w],
+            "f32[N, 16, 112, 112]",
+        );
         assert_eq!(row_symbol(&graph.finish(&[y])), Some(SymbolId(0)));
 
         let mut graph = Builder::new();

@@ -20,7 +20,8 @@ impl Constants {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
         let known = self.known.entry(hasher.finish()).or_default();
-        let same = |range: &&Range<u64>| &self.bytes[range.start as usize..range.end as usize] == bytes;
+        let same =
+            |range: &&Range<u64>| &self.bytes[range.start as usize..range.end as usize] == bytes;
         if let Some(range) = known.iter().find(same) {
             return range.clone();
         }

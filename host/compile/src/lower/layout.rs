@@ -24,7 +24,11 @@ use roles::Role;
 /// Weights stay as they are, but for groups of few channels that are joined.
 pub(super) fn assign_layouts(graph: &mut Graph) {
     roles::join_groups(graph);
-    let roles: Vec<Role> = graph.nodes.iter().map(|node| roles::role(graph, node)).collect();
+    let roles: Vec<Role> = graph
+        .nodes
+        .iter()
+        .map(|node| roles::role(graph, node))
+        .collect();
     let blocked = choice::choose(graph, &roles);
     let mut converter = Converter {
         graph,
@@ -64,7 +68,8 @@ impl Converter<'_> {
     fn place(&mut self, mut node: Node, role: Role, blocked: bool) {
         if let (Role::Conv { weights, .. }, Op::Kernel(Kernel::Conv(conv))) = (role, &mut node.op) {
             conv.weights = weights;
-            if weights == ConvWeights::PlainInput && self.layout(node.inputs[0]) == Layout::Blocked {
+            if weights == ConvWeights::PlainInput && self.layout(node.inputs[0]) == Layout::Blocked
+            {
                 conv.weights = ConvWeights::Blocked;
             }
         }
@@ -113,9 +118,12 @@ impl Converter<'_> {
             Layout::Plain => ("plain", Kernel::FromBlocked),
         };
         let name = format!("{}_{suffix}", original.name);
-        let converted = self.graph.add_value(&name, original.datum_type, original.dims);
+        let converted = self
+            .graph
+            .add_value(&name, original.datum_type, original.dims);
         self.graph.values[converted.index()].layout = layout;
-        self.nodes.push(Node::kernel(name, kernel, &[value], converted));
+        self.nodes
+            .push(Node::kernel(name, kernel, &[value], converted));
         self.converted.insert(value, converted);
         converted
     }
@@ -134,9 +142,13 @@ impl Converter<'_> {
         let mut aligned = vec![1; rank - dims.len()];
         aligned.extend(dims);
         let bytes = value.constant.unwrap_or_default();
-        let plain = self.graph.add_constant(&value.name, value.datum_type, &aligned, bytes.clone());
+        let plain = self
+            .graph
+            .add_constant(&value.name, value.datum_type, &aligned, bytes.clone());
         let name = format!("{}_blocked", value.name);
-        let blocked = self.graph.add_constant(name, value.datum_type, &aligned, []);
+        let blocked = self
+            .graph
+            .add_constant(name, value.datum_type, &aligned, []);
         self.graph.values[blocked.index()].layout = Layout::Blocked;
         let node = Node::kernel(value.name, Kernel::ToBlocked, &[plain], blocked);
         let stored = interpret_node(self.graph, &node, &[], &[&Bytes::new(&bytes)])
@@ -154,7 +166,8 @@ impl Converter<'_> {
         if bytes.len() == width {
             return constant;
         }
-        self.graph.add_constant(value.name, value.datum_type, &[], &bytes[..width])
+        self.graph
+            .add_constant(value.name, value.datum_type, &[], &bytes[..width])
     }
 }
 

@@ -13,8 +13,14 @@ pub(super) fn order_nodes(graph: &mut Graph) {
     let found = memory.frugal(graph);
     let old: Vec<usize> = (0..graph.nodes.len()).collect();
     if memory.peak(&found) < memory.peak(&old) {
-        let mut nodes: Vec<_> = std::mem::take(&mut graph.nodes).into_iter().map(Some).collect();
-        graph.nodes = found.iter().filter_map(|&index| nodes[index].take()).collect();
+        let mut nodes: Vec<_> = std::mem::take(&mut graph.nodes)
+            .into_iter()
+            .map(Some)
+            .collect();
+        graph.nodes = found
+            .iter()
+            .filter_map(|&index| nodes[index].take())
+            .collect();
     }
 }
 
@@ -39,19 +45,37 @@ impl Memory {
             }
         }
         let mut is_buffer = vec![false; graph.values.len()];
-        for node in graph.nodes.iter().filter(|node| !matches!(node.op, Op::Reshape)) {
-            node.outputs.iter().for_each(|id| is_buffer[id.index()] = true);
+        for node in graph
+            .nodes
+            .iter()
+            .filter(|node| !matches!(node.op, Op::Reshape))
+        {
+            node.outputs
+                .iter()
+                .for_each(|id| is_buffer[id.index()] = true);
         }
         let buffers = |ids: &[ValueId]| -> Vec<usize> {
             let roots = ids.iter().map(|id| roots[id.index()]);
-            roots.filter(|&root| is_buffer[root]).collect::<BTreeSet<_>>().into_iter().collect()
+            roots
+                .filter(|&root| is_buffer[root])
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect()
         };
         let is_reshape = |index: usize| matches!(graph.nodes[index].op, Op::Reshape);
-        let reads: Vec<Vec<usize>> = graph.nodes.iter().map(|node| buffers(&node.inputs)).collect();
-        let writes = graph.nodes.iter().enumerate().map(|(index, node)| match is_reshape(index) {
-            true => vec![],
-            false => buffers(&node.outputs),
-        });
+        let reads: Vec<Vec<usize>> = graph
+            .nodes
+            .iter()
+            .map(|node| buffers(&node.inputs))
+            .collect();
+        let writes = graph
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| match is_reshape(index) {
+                true => vec![],
+                false => buffers(&node.outputs),
+            });
         let mut readers = vec![0; graph.values.len()];
         for &root in reads.iter().flatten().chain(&buffers(&graph.outputs)) {
             readers[root] += 1;
@@ -59,7 +83,9 @@ impl Memory {
         Self {
             writes: writes.collect(),
             reads,
-            lens: (0..graph.values.len() as u32).map(|id| stored_len(graph, ValueId(id))).collect(),
+            lens: (0..graph.values.len() as u32)
+                .map(|id| stored_len(graph, ValueId(id)))
+                .collect(),
             readers,
         }
     }
@@ -69,7 +95,10 @@ impl Memory {
         let mut readers = self.readers.clone();
         let (mut live, mut peak) = (0.0, 0.0f64);
         for &node in order {
-            live += self.writes[node].iter().map(|&root| self.lens[root]).sum::<f64>();
+            live += self.writes[node]
+                .iter()
+                .map(|&root| self.lens[root])
+                .sum::<f64>();
             peak = peak.max(live);
             live -= self.take(node, &mut readers);
         }
@@ -85,7 +114,9 @@ impl Memory {
                 freed += self.lens[root];
             }
         }
-        let unread = self.writes[node].iter().filter(|&&root| self.readers[root] == 0);
+        let unread = self.writes[node]
+            .iter()
+            .filter(|&&root| self.readers[root] == 0);
         freed + unread.map(|&root| self.lens[root]).sum::<f64>()
     }
 
@@ -101,17 +132,20 @@ impl Memory {
             }
         }
         let mut readers = self.readers.clone();
-        let mut ready: BTreeSet<usize> =
-            (0..graph.nodes.len()).filter(|&index| missing[index] == 0).collect();
+        let mut ready: BTreeSet<usize> = (0..graph.nodes.len())
+            .filter(|&index| missing[index] == 0)
+            .collect();
         let mut order = vec![];
         let growth = |node: usize, readers: &[usize]| {
             let written: f64 = self.writes[node].iter().map(|&root| self.lens[root]).sum();
             let last_read = self.reads[node].iter().filter(|&&root| readers[root] == 1);
             written - last_read.map(|&root| self.lens[root]).sum::<f64>()
         };
-        while let Some(next) = ready.iter().copied().min_by(|&a, &b| {
-            growth(a, &readers).total_cmp(&growth(b, &readers))
-        }) {
+        while let Some(next) = ready
+            .iter()
+            .copied()
+            .min_by(|&a, &b| growth(a, &readers).total_cmp(&growth(b, &readers)))
+        {
             ready.remove(&next);
             self.take(next, &mut readers);
             for &follower in &followers[next] {
@@ -128,8 +162,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use tensorlet_plan::kernel::{BinaryOp, Reduce, ReduceOp, UnaryOp};
     use tensorlet_plan::Kernel;
+    use tensorlet_plan::kernel::{BinaryOp, Reduce, ReduceOp, UnaryOp};
 
     use super::*;
     use crate::graph::testing::{Builder, assert_equal_results};
@@ -155,7 +189,10 @@ mod tests {
         let mut after = before.clone();
         order_nodes(&mut after);
         let names: Vec<&str> = after.nodes.iter().map(|node| node.name.as_str()).collect();
-        assert_eq!(names, ["exp", "sum1", "sin", "sum2", "y", "cos", "sum3", "z"]);
+        assert_eq!(
+            names,
+            ["exp", "sum1", "sin", "sum2", "y", "cos", "sum3", "z"]
+        );
         assert_equal_results(&before, &after);
     }
 

@@ -81,7 +81,10 @@ fn pack_conv(graph: &mut Graph, conv: &Conv, weights: ValueId) -> Option<ValueId
             let mut dims = vec![group * group_out.div_ceil(BLOCK)];
             dims.extend(kernel);
             dims.extend([*channels, BLOCK]);
-            (pack_blocked(&elements, group, [group_out, *channels, taps]), dims)
+            (
+                pack_blocked(&elements, group, [group_out, *channels, taps]),
+                dims,
+            )
         }
     };
     let name = graph.value(weights).name.clone();

@@ -22,7 +22,9 @@ use crate::rewrite::graph::is_own_domain;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PartitionError {
     /// A size that only the data decides would have to be known outside of a sub-graph.
-    #[error("expected `{value}`, whose size only its data decides, between neighbouring operators without kernel, found another reader")]
+    #[error(
+        "expected `{value}`, whose size only its data decides, between neighbouring operators without kernel, found another reader"
+    )]
     Dynamic {
         /// The name of the value.
         value: String,
@@ -72,7 +74,10 @@ pub(super) fn count_operator(node: &NodeProto, operators: &mut BTreeMap<String, 
     *operators.entry(name).or_default() += 1;
     for attribute in &node.attribute {
         for graph in attribute.g.iter().chain(&attribute.graphs) {
-            graph.node.iter().for_each(|node| count_operator(node, operators));
+            graph
+                .node
+                .iter()
+                .for_each(|node| count_operator(node, operators));
         }
     }
 }
@@ -94,7 +99,12 @@ fn groups(graph: &Graph) -> Vec<Vec<usize>> {
         }
         node
     }
-    for (index, node) in graph.nodes.iter().enumerate().filter(|(_, node)| is_onnx(node)) {
+    for (index, node) in graph
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| is_onnx(node))
+    {
         for maker in node.inputs.iter().filter_map(|input| makers[input.index()]) {
             if is_onnx(&graph.nodes[maker]) && levels[maker] == levels[index] {
                 let (a, b) = (root(&mut parents, maker), root(&mut parents, index));
@@ -104,7 +114,10 @@ fn groups(graph: &Graph) -> Vec<Vec<usize>> {
     }
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for index in (0..graph.nodes.len()).filter(|&index| is_onnx(&graph.nodes[index])) {
-        groups.entry(root(&mut parents, index)).or_default().push(index);
+        groups
+            .entry(root(&mut parents, index))
+            .or_default()
+            .push(index);
     }
     groups.into_values().collect()
 }
@@ -119,12 +132,26 @@ fn levels(graph: &Graph, makers: &[Option<usize>], readers: &[Vec<usize>]) -> Ve
         });
         levels[index] = least.max().unwrap_or(0);
     }
-    for (index, node) in graph.nodes.iter().enumerate().rev().filter(|(_, node)| is_onnx(node)) {
-        let readers: Vec<usize> =
-            node.outputs.iter().flat_map(|output| readers[output.index()].clone()).collect();
+    for (index, node) in graph
+        .nodes
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, node)| is_onnx(node))
+    {
+        let readers: Vec<usize> = node
+            .outputs
+            .iter()
+            .flat_map(|output| readers[output.index()].clone())
+            .collect();
         let stays = node.outputs.iter().any(|&output| graph.is_output(output))
             || readers.iter().any(|&reader| !is_onnx(&graph.nodes[reader]));
-        if let Some(least) = readers.iter().map(|&reader| levels[reader]).min().filter(|_| !stays) {
+        if let Some(least) = readers
+            .iter()
+            .map(|&reader| levels[reader])
+            .min()
+            .filter(|_| !stays)
+        {
             levels[index] = least;
         }
     }
@@ -135,10 +162,15 @@ fn levels(graph: &Graph, makers: &[Option<usize>], readers: &[Vec<usize>]) -> Ve
 fn check_sizes(graph: &Graph, members: &[Option<usize>]) -> Result<(), PartitionError> {
     let makers = graph.makers();
     for (index, node) in graph.nodes.iter().enumerate() {
-        let written = if is_onnx(node) { &[][..] } else { &node.outputs };
+        let written = if is_onnx(node) {
+            &[][..]
+        } else {
+            &node.outputs
+        };
         for value in node.inputs.iter().chain(written) {
             let maker = makers[value.index()];
-            let is_inside = members[index].is_some() && maker.is_some_and(|maker| members[maker] == members[index]);
+            let is_inside = members[index].is_some()
+                && maker.is_some_and(|maker| members[maker] == members[index]);
             if graph.dims(*value).is_none() && !is_inside {
                 return Err(PartitionError::Dynamic {
                     value: graph.value(*value).name.clone(),
@@ -151,8 +183,10 @@ fn check_sizes(graph: &Graph, members: &[Option<usize>]) -> Result<(), Partition
 
 /// Makes one node of several.
 fn join(graph: &Graph, model: &ModelProto, nodes: &[usize]) -> Result<Node, PartitionError> {
-    let inside: BTreeSet<ValueId> =
-        nodes.iter().flat_map(|&node| graph.nodes[node].outputs.clone()).collect();
+    let inside: BTreeSet<ValueId> = nodes
+        .iter()
+        .flat_map(|&node| graph.nodes[node].outputs.clone())
+        .collect();
     let mut inputs: Vec<ValueId> = vec![];
     for &value in nodes.iter().flat_map(|&node| &graph.nodes[node].inputs) {
         let is_constant = graph.value(value).constant.is_some();
@@ -162,7 +196,10 @@ fn join(graph: &Graph, model: &ModelProto, nodes: &[usize]) -> Result<Node, Part
     }
     let readers = graph.readers();
     let is_read = |value: &ValueId| {
-        graph.is_output(*value) || readers[value.index()].iter().any(|reader| !nodes.contains(reader))
+        graph.is_output(*value)
+            || readers[value.index()]
+                .iter()
+                .any(|reader| !nodes.contains(reader))
     };
     let outputs: Vec<ValueId> = nodes
         .iter()
@@ -176,10 +213,11 @@ fn join(graph: &Graph, model: &ModelProto, nodes: &[usize]) -> Result<Node, Part
         }
     }
     let name = graph.nodes[nodes[0]].name.clone();
-    let (model, one_row) = model::write(graph, model, nodes, &inputs, &outputs).map_err(|source| {
-        let node = name.clone();
-        PartitionError::Refused { node, source }
-    })?;
+    let (model, one_row) =
+        model::write(graph, model, nodes, &inputs, &outputs).map_err(|source| {
+            let node = name.clone();
+            PartitionError::Refused { node, source }
+        })?;
     Ok(Node {
         name,
         op: Op::Subgraph(Box::new(Subgraph {
@@ -196,7 +234,9 @@ fn join(graph: &Graph, model: &ModelProto, nodes: &[usize]) -> Result<Node, Part
 fn sorted(graph: &Graph, nodes: Vec<(usize, Node)>) -> Vec<Node> {
     let mut makers: Vec<Option<usize>> = vec![None; graph.values.len()];
     for (index, (_, node)) in nodes.iter().enumerate() {
-        node.outputs.iter().for_each(|output| makers[output.index()] = Some(index));
+        node.outputs
+            .iter()
+            .for_each(|output| makers[output.index()] = Some(index));
     }
     let mut missing = vec![0usize; nodes.len()];
     let mut followers: Vec<Vec<usize>> = vec![vec![]; nodes.len()];

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
-use tensorlet_plan::kernel::{BinaryOp, Reduce, ReduceOp};
+use tensorlet_plan::kernel::{Reduce, ReduceOp};
 use tensorlet_tensor::Signature;
 
 use super::*;
@@ -32,7 +32,12 @@ fn a_graph_becomes_steps_values_and_constants() {
     let x = graph.input("x", "f32[N, 3, 6, 6]");
     let w = graph.constant("w", &[20, 3, 3, 3]);
     let matrix = graph.constant("matrix", &[20, 5]);
-    let y = graph.kernel("conv", conv(&[3, 3], &[1, 1], 1), &[x, w], "f32[N, 20, 6, 6]");
+    let y = graph.kernel(
+        "conv",
+        conv(&[3, 3], &[1, 1], 1),
+        &[x, w],
+        "f32[N, 20, 6, 6]",
+    );
     let mean = Kernel::Reduce(Reduce {
         op: ReduceOp::Mean,
         axes: vec![2, 3],
@@ -59,25 +64,35 @@ fn a_graph_becomes_steps_values_and_constants() {
 }
 
 #[test]
-fn outputs_may_be_inputs_constants_and_the_same() {
+fn outputs_may_be_inputs_aliases_and_the_same() {
     let mut graph = Builder::new();
     let x = graph.input("x", "f32[N, 4]");
-    let c = graph.constant("c", &[4]);
-    let flat = graph.reshape("flat", x, "f32[N*4]");
-    let y = graph.binary("y", BinaryOp::Add, x, c, "f32[N, 4]");
-    let mut graph = graph.finish(&[x, y]);
-    let description = description(&graph);
-    graph.outputs = vec![x, y];
-    let _ = (flat, c);
-    let plan = lower(graph, description, &ModelProto::default()).unwrap();
-    plan.verify().unwrap();
+    let flat = graph.reshape("flat", x, "f32[N, 2, 2]");
+    let plan = plan(graph.finish(&[x, flat]));
     expect![[r#"
         plan test 1
           symbol N
           input  %0 x: f32[N, 4]
           output %0 x: f32[N, 4]
-          output %2 y: f32[N, 4]
+          output %1 flat: f32[N, 2, 2]
+    "#]]
+    .assert_eq(&plan.to_string());
+}
+
+#[test]
+fn a_reshape_that_may_not_fit_is_a_copy() {
+    let mut graph = Builder::new();
+    let x = graph.input("x", "f32[N, W]");
+    let y = graph.reshape("y", x, "f32[N, 4]");
+    let plan = plan(graph.finish(&[y]));
+    expect![[r#"
+        plan test 1
+          symbol N
+          symbol W
+          input  %0 x: f32[N, W]
+          output %1 y: f32[N, 4]
           0 y
-              %2 y: f32[N, 4] until end = binary add (%0 x, %1 c: f32[4])
-    "#]].assert_eq(&plan.to_string());
+              %1 y: f32[N, 4] until end = copy (%0 x)
+    "#]]
+    .assert_eq(&plan.to_string());
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 use tensorlet_plan::{
-    Description, DimExpr, Kernel, Layout, Plan, Step, Storage, SubgraphFormat, SymbolId,
-    TractStep, Value, ValueId,
+    Description, DimExpr, Kernel, Layout, Plan, Step, Storage, SubgraphFormat, SymbolId, TractStep,
+    Value, ValueId,
 };
 use tensorlet_tensor::{Dim, TensorSpec};
 use tract_onnx::pb::{GraphProto, ModelProto};
@@ -29,10 +29,18 @@ pub(crate) fn lower_whole(
             _ => {}
         }
     }
-    let inputs = signature.inputs.iter().map(|spec| value(spec, &symbols, Storage::Input));
-    let outputs = signature.outputs.iter().map(|spec| value(spec, &symbols, Storage::Buffer));
+    let inputs = signature
+        .inputs
+        .iter()
+        .map(|spec| value(spec, &symbols, Storage::Input));
+    let outputs = signature
+        .outputs
+        .iter()
+        .map(|spec| value(spec, &symbols, Storage::Buffer));
     let ids = |begin: usize, len: usize| -> Vec<ValueId> {
-        (begin..begin + len).map(|index| ValueId(index as u32)).collect()
+        (begin..begin + len)
+            .map(|index| ValueId(index as u32))
+            .collect()
     };
     let outputs_ids = ids(signature.inputs.len(), signature.outputs.len());
     let values: Vec<Value> = inputs.chain(outputs).collect();
@@ -83,7 +91,10 @@ fn value(spec: &TensorSpec, symbols: &[String], storage: Storage) -> Value {
 /// Operators outside of ONNX's default domain are counted as `domain.Operator`.
 pub(crate) fn count_operators(model: &ModelProto) -> BTreeMap<String, u32> {
     let mut operators = BTreeMap::new();
-    let nodes = model.graph.iter().flat_map(|graph: &GraphProto| &graph.node);
+    let nodes = model
+        .graph
+        .iter()
+        .flat_map(|graph: &GraphProto| &graph.node);
     nodes.for_each(|node| count_operator(node, &mut operators));
     operators
 }
@@ -104,7 +115,12 @@ mod tests {
             signature: Signature::new(specs(&["x:f32[N,W]"]), specs(&["y:f32[N,4]", "z:f32[K]"])),
             metadata: BTreeMap::new(),
         };
-        let plan = lower_whole(description, &ModelProto::default(), true, BTreeMap::from([("Det".into(), 1)]));
+        let plan = lower_whole(
+            description,
+            &ModelProto::default(),
+            true,
+            BTreeMap::from([("Det".into(), 1)]),
+        );
         plan.verify().unwrap();
         expect![[r#"
             plan model 1

@@ -194,7 +194,10 @@ mod tests {
         let x = graph.input("x", TYPE);
         let sigmoid = graph.unary("sigmoid", UnaryOp::Sigmoid, x);
         let y = graph.binary("y", BinaryOp::Mul, sigmoid, x, TYPE);
-        check(graph.finish(&[y]), find_activations, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            find_activations,
+            &expect![[r#"
             inputs x: f32[N, 4]
             sigmoid: f32[N, 4] = sigmoid(x)
             y: f32[N, 4] = mul(sigmoid, x)
@@ -202,7 +205,8 @@ mod tests {
             =>
             inputs x: f32[N, 4]
             y: f32[N, 4] = silu(x)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]
@@ -229,7 +233,10 @@ mod tests {
         let softplus = graph.unary("softplus", UnaryOp::Log, sum);
         let tanh = graph.unary("tanh", UnaryOp::Tanh, softplus);
         let mish = graph.binary("mish", BinaryOp::Mul, x, tanh, TYPE);
-        check(graph.finish(&[sigmoid, mish]), find_activations, &expect![[r#"
+        check(
+            graph.finish(&[sigmoid, mish]),
+            find_activations,
+            &expect![[r#"
             inputs x: f32[N, 4]
             minus: f32[N, 4] = neg(x)
             exp: f32[N, 4] = exp(minus)
@@ -245,7 +252,8 @@ mod tests {
             inputs x: f32[N, 4]
             sigmoid: f32[N, 4] = sigmoid(x)
             mish: f32[N, 4] = mish(x)
-            outputs sigmoid, mish"#]]);
+            outputs sigmoid, mish"#]],
+        );
     }
 
     #[test]
@@ -281,7 +289,10 @@ mod tests {
         };
         let gate = graph.unary("d_gate", to_one, sum);
         outputs.push(graph.binary("d", BinaryOp::Mul, x, gate, TYPE));
-        check(graph.finish(&outputs), find_activations, &expect![[r#"
+        check(
+            graph.finish(&outputs),
+            find_activations,
+            &expect![[r#"
             inputs x: f32[N, 4]
             a_sum: f32[N, 4] = add(x, 3.0)
             a_clip: f32[N, 4] = clip(low 0.0, high 6.0)(a_sum)
@@ -304,6 +315,7 @@ mod tests {
             b: f32[N, 4] = hard_swish(x)
             c: f32[N, 4] = hard_swish(x)
             d: f32[N, 4] = hard_swish(x)
-            outputs a, b, c, d"#]]);
+            outputs a, b, c, d"#]],
+        );
     }
 }

@@ -168,13 +168,17 @@ fn fold_behind(editor: &mut Editor<'_>, index: usize, op: BinaryOp) -> Option<()
                 *element *= parameters[linear.channels(&dims, index).0];
             }
             linear.set_weights(editor, &dims, &elements);
-            bias.iter_mut().zip(&parameters).for_each(|(x, factor)| *x *= factor);
+            bias.iter_mut()
+                .zip(&parameters)
+                .for_each(|(x, factor)| *x *= factor);
             if epilogue.bias {
                 linear.set_bias(editor, &bias);
             }
         }
         _ => {
-            bias.iter_mut().zip(&parameters).for_each(|(x, summand)| *x += summand);
+            bias.iter_mut()
+                .zip(&parameters)
+                .for_each(|(x, summand)| *x += summand);
             linear.set_bias(editor, &bias);
         }
     }
@@ -253,13 +257,26 @@ mod tests {
         let mut graph = Builder::new();
         let x = graph.input("x", "f32[N, 4, 5, 5]");
         let w = graph.constant("w", &[6, 2, 3, 3]);
-        let (scale, shift) = (graph.constant("scale", &[6, 1, 1]), graph.constant("shift", &[1, 6, 1, 1]));
+        let (scale, shift) = (
+            graph.constant("scale", &[6, 1, 1]),
+            graph.constant("shift", &[1, 6, 1, 1]),
+        );
         let kernel = conv(&[3, 3], &[1, 1], 2);
         let y = graph.kernel("y", kernel, &[x, w], "f32[N, 6, 5, 5]");
         let y = graph.binary("scaled", BinaryOp::Mul, y, scale, "f32[N, 6, 5, 5]");
         let y = graph.binary("shifted", BinaryOp::Add, y, shift, "f32[N, 6, 5, 5]");
-        let y = graph.unary("relu", UnaryOp::Clip { low: 0.0, high: 6.0 }, y);
-        check(graph.finish(&[y]), fold_affine, &expect![[r#"
+        let y = graph.unary(
+            "relu",
+            UnaryOp::Clip {
+                low: 0.0,
+                high: 6.0,
+            },
+            y,
+        );
+        check(
+            graph.finish(&[y]),
+            fold_affine,
+            &expect![[r#"
             inputs x: f32[N, 4, 5, 5]
             y: f32[N, 6, 5, 5] = conv(3x3 p1 g2)(x, w: f32[6, 2, 3, 3])
             scaled: f32[N, 6, 5, 5] = mul(y, scale: f32[6, 1, 1])
@@ -270,7 +287,8 @@ mod tests {
             inputs x: f32[N, 4, 5, 5]
             shifted: f32[N, 6, 5, 5] = conv(3x3 p1 g2 +bias)(x, w: f32[6, 2, 3, 3], w_bias: f32[6])
             relu: f32[N, 6, 5, 5] = clip(low 0.0, high 6.0)(shifted)
-            outputs relu"#]]);
+            outputs relu"#]],
+        );
     }
 
     #[test]
@@ -279,14 +297,20 @@ mod tests {
         let x = graph.input("x", "f32[N, 4, 5, 5]");
         let w = graph.constant("w", &[6, 2, 3, 3]);
         let v = graph.constant("v", &[6, 4, 1, 1]);
-        let (scale, shift) = (graph.constant("scale", &[4, 1, 1]), graph.constant("shift", &[4, 1, 1]));
+        let (scale, shift) = (
+            graph.constant("scale", &[4, 1, 1]),
+            graph.constant("shift", &[4, 1, 1]),
+        );
         let z = graph.binary("a_shifted", BinaryOp::Add, x, shift, "f32[N, 4, 5, 5]");
         let z = graph.binary("a_scaled", BinaryOp::Mul, z, scale, "f32[N, 4, 5, 5]");
         let padded = graph.kernel("a", conv(&[3, 3], &[1, 1], 2), &[z, w], "f32[N, 6, 5, 5]");
         let z = graph.binary("b_scaled", BinaryOp::Mul, x, scale, "f32[N, 4, 5, 5]");
         let z = graph.binary("b_shifted", BinaryOp::Add, z, shift, "f32[N, 4, 5, 5]");
         let pointwise = graph.kernel("b", conv(&[1, 1], &[0, 0], 1), &[z, v], "f32[N, 6, 5, 5]");
-        check(graph.finish(&[padded, pointwise]), fold_affine, &expect![[r#"
+        check(
+            graph.finish(&[padded, pointwise]),
+            fold_affine,
+            &expect![[r#"
             inputs x: f32[N, 4, 5, 5]
             a_shifted: f32[N, 4, 5, 5] = add(x, shift: f32[4, 1, 1])
             a_scaled: f32[N, 4, 5, 5] = mul(a_shifted, scale: f32[4, 1, 1])
@@ -300,7 +324,8 @@ mod tests {
             a_shifted: f32[N, 4, 5, 5] = add(x, shift: f32[4, 1, 1])
             a: f32[N, 6, 5, 5] = conv(3x3 p1 g2)(a_shifted, w: f32[6, 2, 3, 3])
             b: f32[N, 6, 5, 5] = conv(1x1 +bias)(x, v: f32[6, 4, 1, 1], v_bias: f32[6])
-            outputs a, b"#]]);
+            outputs a, b"#]],
+        );
     }
 
     #[test]
@@ -308,7 +333,10 @@ mod tests {
         let mut graph = Builder::new();
         let x = graph.input("x", "f32[N, 3, 4]");
         let w = graph.constant("w", &[4, 5]);
-        let (before, behind) = (graph.constant("before", &[4]), graph.constant("behind", &[5]));
+        let (before, behind) = (
+            graph.constant("before", &[4]),
+            graph.constant("behind", &[5]),
+        );
         let y = graph.binary("y_before", BinaryOp::Add, x, before, "f32[N, 3, 4]");
         let y = graph.matmul("y", y, w, "f32[N, 3, 5]");
         let y = graph.binary("y_behind", BinaryOp::Mul, y, behind, "f32[N, 3, 5]");
@@ -327,7 +355,10 @@ mod tests {
         let z = graph.kernel("z", transposed, &[image, w], "f32[N, 6, 4, 4]");
         let z = graph.binary("z_scaled", BinaryOp::Mul, z, channels, "f32[N, 6, 4, 4]");
         let z = graph.binary("z_bias", BinaryOp::Add, z, channels, "f32[N, 6, 4, 4]");
-        check(graph.finish(&[y, z]), fold_affine, &expect![[r#"
+        check(
+            graph.finish(&[y, z]),
+            fold_affine,
+            &expect![[r#"
             inputs x: f32[N, 3, 4], image: f32[N, 4, 2, 2]
             y_before: f32[N, 3, 4] = add(x, [0.7317641, 0.9592432, 0.099505305, 0.24321628])
             y: f32[N, 3, 5] = matmul(y_before, w: f32[4, 5])
@@ -341,7 +372,8 @@ mod tests {
             inputs x: f32[N, 3, 4], image: f32[N, 4, 2, 2]
             y_bias: f32[N, 3, 5] = matmul(+bias)(x, w: f32[4, 5], w_bias: f32[5])
             z_bias: f32[N, 6, 4, 4] = conv_transpose(2x2 s2 g2 +bias)(image, wt: f32[4, 3, 2, 2], wt_bias: f32[6])
-            outputs y_bias, z_bias"#]]);
+            outputs y_bias, z_bias"#]],
+        );
     }
 
     #[test]

@@ -265,7 +265,10 @@ mod tests {
         let clip = |low, high| UnaryOp::Clip { low, high };
         let clipped = graph.unary("clipped", clip(-1.0, 0.5), x);
         outputs.push(graph.unary("again", clip(0.0, 6.0), clipped));
-        check(graph.finish(&outputs), simplify_arithmetic, &expect![[r#"
+        check(
+            graph.finish(&outputs),
+            simplify_arithmetic,
+            &expect![[r#"
             inputs x: f32[N, 2]
             left: f32[N, 2] = add(2.0, x)
             difference: f32[N, 2] = sub(x, 2.0)
@@ -300,7 +303,8 @@ mod tests {
             rsqrt: f32[N, 2] = rsqrt(x)
             eight: f32[N, 2] = mul(x, 8.0)
             again: f32[N, 2] = clip(low 0.0, high 0.5)(x)
-            outputs left, difference, quotient, reciprocal, square, cube, max, min, by_root, rsqrt, eight, again"#]]);
+            outputs left, difference, quotient, reciprocal, square, cube, max, min, by_root, rsqrt, eight, again"#]],
+        );
     }
 
     #[test]

@@ -55,9 +55,10 @@ fn find(editor: &Editor<'_>, index: usize, output: ValueId) -> Option<(Attention
     };
     let fits = graph.same_dims(products, scores)
         && leading_are_equal(graph, &[q, k, v, scores, output])
-        && [q, k, v].iter().chain(&mask).all(|&value| {
-            graph.value(value).datum_type == DatumType::F32
-        })
+        && [q, k, v]
+            .iter()
+            .chain(&mask)
+            .all(|&value| graph.value(value).datum_type == DatumType::F32)
         && mask.is_none_or(|mask| is_broadcast(graph, mask, scores))
         && editor.are_private(&inner, index);
     let attention = Attention {
@@ -86,7 +87,9 @@ fn leading_are_equal(graph: &Graph, values: &[ValueId]) -> bool {
     let Some(first) = leading(&values[0]) else {
         return false;
     };
-    values.iter().all(|value| leading(value).is_some_and(|dims| same_dims(dims, first)))
+    values
+        .iter()
+        .all(|value| leading(value).is_some_and(|dims| same_dims(dims, first)))
 }
 
 /// Reports whether a mask is broadcast to the dims of the scores.
@@ -132,7 +135,10 @@ mod tests {
 
     #[test]
     fn with_mask() {
-        check(graph(true), find_attention, &expect![[r#"
+        check(
+            graph(true),
+            find_attention,
+            &expect![[r#"
             inputs q: f32[N, 2, 3, 4], k: f32[N, 2, 5, 4], v: f32[N, 2, 5, 6], mask: f32[N, 1, 1, 5]
             scores: f32[N, 2, 3, 5] = matmul(transposed scale 0.5)(q, k)
             masked: f32[N, 2, 3, 5] = add(scores, mask)
@@ -142,12 +148,16 @@ mod tests {
             =>
             inputs q: f32[N, 2, 3, 4], k: f32[N, 2, 5, 4], v: f32[N, 2, 5, 6], mask: f32[N, 1, 1, 5]
             y: f32[N, 2, 3, 6] = attention(scale 0.5 mask)(q, k, v, mask)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]
     fn without_mask() {
-        check(graph(false), find_attention, &expect![[r#"
+        check(
+            graph(false),
+            find_attention,
+            &expect![[r#"
             inputs q: f32[N, 2, 3, 4], k: f32[N, 2, 5, 4], v: f32[N, 2, 5, 6], mask: f32[N, 1, 1, 5]
             scores: f32[N, 2, 3, 5] = matmul(transposed scale 0.5)(q, k)
             weights: f32[N, 2, 3, 5] = softmax(3)(scores)
@@ -156,14 +166,18 @@ mod tests {
             =>
             inputs q: f32[N, 2, 3, 4], k: f32[N, 2, 5, 4], v: f32[N, 2, 5, 6], mask: f32[N, 1, 1, 5]
             y: f32[N, 2, 3, 6] = attention(scale 0.5)(q, k, v)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]
     fn weights_that_are_an_output_stay() {
         let mut graph = graph(false);
         let weights = graph.nodes[1].outputs[0];
-        assert!(matches!(graph.nodes[1].op, Op::Kernel(Kernel::Softmax { .. })));
+        assert!(matches!(
+            graph.nodes[1].op,
+            Op::Kernel(Kernel::Softmax { .. })
+        ));
         graph.outputs.push(weights);
         assert!(!find_attention(&mut graph));
     }

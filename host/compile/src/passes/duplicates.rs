@@ -85,7 +85,10 @@ mod tests {
         let d = graph.unary("d", UnaryOp::Exp, b);
         let e = graph.unary("e", UnaryOp::Log, b);
         let y = graph.binary("y", BinaryOp::Add, c, d, "f32[N, 4]");
-        check(graph.finish(&[y, e]), merge_duplicates, &expect![[r#"
+        check(
+            graph.finish(&[y, e]),
+            merge_duplicates,
+            &expect![[r#"
             inputs x: f32[N, 4]
             a: f32[N, 4] = mul(x, 0.5)
             b: f32[N, 4] = mul(x, 0.5)
@@ -100,6 +103,7 @@ mod tests {
             c: f32[N, 4] = exp(a)
             e: f32[N, 4] = log(a)
             y: f32[N, 4] = add(c, c)
-            outputs y, e"#]]);
+            outputs y, e"#]],
+        );
     }
 }

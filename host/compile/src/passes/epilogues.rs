@@ -45,7 +45,9 @@ fn fuse_activation(editor: &mut Editor<'_>, index: usize, op: UnaryOp) -> Option
     let node = editor.node(index)?.clone();
     let (x, output) = (node.inputs[0], node.outputs[0]);
     let (maker, mut kernel, inputs) = producer(editor, x)?;
-    let both_f32 = [x, output].iter().all(|&id| editor.values().value(id).datum_type == DatumType::F32);
+    let both_f32 = [x, output]
+        .iter()
+        .all(|&id| editor.values().value(id).datum_type == DatumType::F32);
     if !both_f32 {
         return None;
     }
@@ -68,9 +70,12 @@ fn fuse_residual(editor: &mut Editor<'_>, index: usize) -> Option<()> {
     if !fits(a) || !fits(b) {
         return None;
     }
-    let candidates = [(a, b), (b, a)].map(|(sum, residual)| (takes_residual(editor, sum), residual));
+    let candidates =
+        [(a, b), (b, a)].map(|(sum, residual)| (takes_residual(editor, sum), residual));
     // Of two, the later one: the other's result is there by then.
-    let chosen = candidates.into_iter().filter_map(|(found, residual)| Some((found?, residual)));
+    let chosen = candidates
+        .into_iter()
+        .filter_map(|(found, residual)| Some((found?, residual)));
     let (found, mut residual) = chosen.max_by_key(|(found, _)| editor.position(found.maker))?;
     let Producer {
         maker,
@@ -88,8 +93,14 @@ fn fuse_residual(editor: &mut Editor<'_>, index: usize) -> Option<()> {
     // The sum is reshaped; so is the residual then, the other way.
     let value = editor.values().value(sum).clone();
     let reshaped = format!("{}_residual", value.name);
-    let shaped = editor.graph().add_value(&reshaped, value.datum_type, value.dims.clone());
-    let total = editor.graph().add_value(format!("{}_total", value.name), value.datum_type, value.dims);
+    let shaped = editor
+        .graph()
+        .add_value(&reshaped, value.datum_type, value.dims.clone());
+    let total = editor.graph().add_value(
+        format!("{}_total", value.name),
+        value.datum_type,
+        value.dims,
+    );
     let reshape = Node::new(reshaped, Op::Reshape, &[residual], shaped);
     residual = shaped;
     inputs.push(residual);
@@ -142,7 +153,10 @@ mod tests {
     fn a_residual_and_an_activation() {
         let mut graph = Builder::new();
         let x = graph.input("x", "f32[N, 4, 5, 5]");
-        let (v, w) = (graph.constant("v", &[4, 4, 1, 1]), graph.constant("w", &[4, 4, 3, 3]));
+        let (v, w) = (
+            graph.constant("v", &[4, 4, 1, 1]),
+            graph.constant("w", &[4, 4, 3, 3]),
+        );
         let a = graph.kernel("a", conv(&[1, 1], &[0, 0], 1), &[x, v], "f32[N, 4, 5, 5]");
         let b = graph.kernel("b", conv(&[3, 3], &[1, 1], 1), &[x, w], "f32[N, 4, 5, 5]");
         let y = graph.binary("sum", BinaryOp::Add, b, a, "f32[N, 4, 5, 5]");
@@ -151,7 +165,10 @@ mod tests {
             high: f32::INFINITY,
         };
         let y = graph.unary("relu", relu, y);
-        check(graph.finish(&[y]), fuse_epilogues, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            fuse_epilogues,
+            &expect![[r#"
             inputs x: f32[N, 4, 5, 5]
             a: f32[N, 4, 5, 5] = conv(1x1)(x, v: f32[4, 4, 1, 1])
             b: f32[N, 4, 5, 5] = conv(3x3 p1)(x, w: f32[4, 4, 3, 3])
@@ -162,7 +179,8 @@ mod tests {
             inputs x: f32[N, 4, 5, 5]
             a: f32[N, 4, 5, 5] = conv(1x1)(x, v: f32[4, 4, 1, 1])
             relu: f32[N, 4, 5, 5] = conv(3x3 p1 +residual relu)(x, w: f32[4, 4, 3, 3], a)
-            outputs relu"#]]);
+            outputs relu"#]],
+        );
     }
 
     #[test]
@@ -185,7 +203,10 @@ mod tests {
         let y = graph.matmul("y", x, w, "f32[N, 6]");
         let y = graph.reshape("reshape", y, "f32[N, 2, 3]");
         let y = graph.binary("sum", BinaryOp::Add, r, y, "f32[N, 2, 3]");
-        check(graph.finish(&[y]), fuse_epilogues, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            fuse_epilogues,
+            &expect![[r#"
             inputs x: f32[N, 4], r: f32[N, 2, 3]
             y: f32[N, 6] = matmul(x, w: f32[4, 6])
             reshape: f32[N, 2, 3] = reshape(y)
@@ -196,7 +217,8 @@ mod tests {
             y_residual: f32[N, 6] = reshape(r)
             y_total: f32[N, 6] = matmul(+residual)(x, w: f32[4, 6], y_residual)
             sum: f32[N, 2, 3] = reshape(y_total)
-            outputs sum"#]]);
+            outputs sum"#]],
+        );
     }
 
     #[test]

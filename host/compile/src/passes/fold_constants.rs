@@ -42,14 +42,18 @@ fn keeps_half(editor: &Editor<'_>, node: &Node) -> bool {
     let (x, y) = (graph.value(node.inputs[0]), graph.value(node.outputs[0]));
     let types = (x.datum_type, y.datum_type);
     let bytes = x.constant.as_ref().map_or(0, |bytes| bytes.len());
-    types == (DatumType::F16, DatumType::F32) && bytes > MAX_GROWN_BYTES && are_weights(editor, node.outputs[0])
+    types == (DatumType::F16, DatumType::F32)
+        && bytes > MAX_GROWN_BYTES
+        && are_weights(editor, node.outputs[0])
 }
 
 /// Reports whether a value is read as the right-hand side of products, and as a table, only.
 fn are_weights(editor: &Editor<'_>, value: ValueId) -> bool {
     let reads = |reader: usize| {
         let inputs = editor.node(reader).map_or(&[][..], |node| &node.inputs);
-        let slots: Vec<usize> = (0..inputs.len()).filter(|&slot| inputs[slot] == value).collect();
+        let slots: Vec<usize> = (0..inputs.len())
+            .filter(|&slot| inputs[slot] == value)
+            .collect();
         match editor.kernel(reader) {
             Some(Kernel::MatMul(_)) => slots == [1],
             Some(Kernel::Gather(Gather::Slices { .. })) => slots == [0],
@@ -133,7 +137,12 @@ mod tests {
         let mut graph = Builder::new();
         let x = graph.input("x", "f32[N, 512]");
         let cast = |graph: &mut Builder, name: &str| {
-            let half = graph.graph.add_constant("half", DatumType::F16, &[512, 512], vec![0; 512 * 512 * 2]);
+            let half = graph.graph.add_constant(
+                "half",
+                DatumType::F16,
+                &[512, 512],
+                vec![0; 512 * 512 * 2],
+            );
             graph.kernel(name, Kernel::Cast, &[half], "f32[512, 512]")
         };
         let (weights, other) = (cast(&mut graph, "weights"), cast(&mut graph, "other"));
@@ -153,6 +162,14 @@ mod tests {
         let mut graph = graph.finish(&[small, large]);
         fold_constants(&mut graph);
         assert_eq!(graph.nodes.len(), 1);
-        assert_eq!(graph.value(graph.outputs[0]).constant.as_ref().unwrap().len(), 16);
+        assert_eq!(
+            graph
+                .value(graph.outputs[0])
+                .constant
+                .as_ref()
+                .unwrap()
+                .len(),
+            16
+        );
     }
 }

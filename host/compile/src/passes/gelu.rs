@@ -101,7 +101,10 @@ mod tests {
         let erf = graph.unary("erf3", UnaryOp::Erf, scaled);
         let sum = graph.binary("sum3", BinaryOp::Add, erf, one, TYPE);
         let twice = graph.binary("twice", BinaryOp::Mul, sum, x, TYPE);
-        check(graph.finish(&[y, z, twice]), find_gelu, &expect![[r#"
+        check(
+            graph.finish(&[y, z, twice]),
+            find_gelu,
+            &expect![[r#"
             inputs x: f32[N, 4]
             scaled: f32[N, 4] = mul(x, 0.70710677)
             erf: f32[N, 4] = erf(scaled)
@@ -124,7 +127,8 @@ mod tests {
             z: f32[N, 4] = gelu(x)
             twice_unscaled: f32[N, 4] = gelu(x)
             twice: f32[N, 4] = mul(twice_unscaled, 2.0)
-            outputs y, z, twice"#]]);
+            outputs y, z, twice"#]],
+        );
     }
 
     #[test]
@@ -143,7 +147,10 @@ mod tests {
         let sum = graph.binary("sum", BinaryOp::Add, tanh, one, TYPE);
         let halved = graph.binary("halved", BinaryOp::Mul, sum, half, TYPE);
         let y = graph.binary("y", BinaryOp::Mul, x, halved, TYPE);
-        check(graph.finish(&[y]), find_gelu, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            find_gelu,
+            &expect![[r#"
             inputs x: f32[N, 4]
             scaled: f32[N, 4] = mul(x, 0.044715)
             square: f32[N, 4] = mul(x, scaled)
@@ -158,7 +165,8 @@ mod tests {
             =>
             inputs x: f32[N, 4]
             y: f32[N, 4] = gelu_tanh(x)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]

@@ -142,7 +142,10 @@ mod tests {
         let y = graph.unary("clip", clip, y);
         let y = graph.reshape("reshape", y, "f32[N, 3, 4]");
         let y = graph.unary("exp", UnaryOp::Exp, y);
-        check(graph.finish(&[y]), remove_identities, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            remove_identities,
+            &expect![[r#"
             inputs x: f32[N, 3, 4]
             mul: f32[N, 3, 4] = mul(1.0, x)
             add: f32[N, 3, 4] = add(mul, [0.0, 0.0, 0.0, 0.0])
@@ -158,7 +161,8 @@ mod tests {
             =>
             inputs x: f32[N, 3, 4]
             exp: f32[N, 3, 4] = exp(x)
-            outputs exp"#]]);
+            outputs exp"#]],
+        );
     }
 
     #[test]
@@ -170,14 +174,18 @@ mod tests {
             axes: vec![1],
         });
         let y = graph.kernel("sum", sum, &[x], "f32[N, 4]");
-        check(graph.finish(&[y]), remove_identities, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            remove_identities,
+            &expect![[r#"
             inputs x: f32[N, 1, 4]
             sum: f32[N, 4] = reduce(sum 1)(x)
             outputs sum
             =>
             inputs x: f32[N, 1, 4]
             sum: f32[N, 4] = reshape(x)
-            outputs sum"#]]);
+            outputs sum"#]],
+        );
     }
 
     #[test]

@@ -34,7 +34,10 @@ fn flatten(editor: &mut Editor<'_>, index: usize, axis: u32) -> Option<()> {
     if !node.inputs.iter().any(|value| inner(value).is_some()) {
         return None;
     }
-    let inputs = node.inputs.iter().flat_map(|value| inner(value).unwrap_or(vec![*value]));
+    let inputs = node
+        .inputs
+        .iter()
+        .flat_map(|value| inner(value).unwrap_or(vec![*value]));
     let inputs = inputs.collect();
     editor.replace(index, [Node { inputs, ..node }]);
     Some(())
@@ -56,7 +59,9 @@ fn simplify_slice(editor: &mut Editor<'_>, index: usize, slice: &Slice) -> Optio
         return None;
     }
     let starts = inner.starts.iter().zip(&slice.starts);
-    let starts = starts.map(|(a, b)| a.checked_add(*b)).collect::<Option<_>>()?;
+    let starts = starts
+        .map(|(a, b)| a.checked_add(*b))
+        .collect::<Option<_>>()?;
     let op = Op::Kernel(Kernel::Slice(Slice {
         starts,
         steps: slice.steps.clone(),
@@ -83,9 +88,11 @@ fn operand_of_concat(
     let mut begin = 0;
     for &input in inputs {
         let dims = graph.dims(input)?;
-        let starts_here = slice.starts.iter().enumerate().all(|(index, &start)| {
-            start == if index == axis { begin } else { 0 }
-        });
+        let starts_here = slice
+            .starts
+            .iter()
+            .enumerate()
+            .all(|(index, &start)| start == if index == axis { begin } else { 0 });
         if starts_here && same_dims(dims, graph.dims(output)?) {
             return Some(input);
         }
@@ -122,7 +129,10 @@ mod tests {
         let b2 = graph.unary("b2_exp", UnaryOp::Exp, b2);
         let part = graph.kernel("part", slice(&[0, 2], &[1, 1]), &[b], "f32[N, 4]");
         let part = graph.kernel("part2", slice(&[0, 1], &[1, 2]), &[part], "f32[N, 2]");
-        check(graph.finish(&[aba, b2, part]), simplify_joins, &expect![[r#"
+        check(
+            graph.finish(&[aba, b2, part]),
+            simplify_joins,
+            &expect![[r#"
             inputs a: f32[N, 4], b: f32[N, 6]
             ab: f32[N, 10] = concat(1)(a, b)
             aba: f32[N, 14] = concat(1)(ab, a)
@@ -137,6 +147,7 @@ mod tests {
             aba: f32[N, 14] = concat(1)(a, b, a)
             b2_exp: f32[N, 6] = exp(b)
             part2: f32[N, 2] = slice(0, 3 by 1, 2)(b)
-            outputs aba, b2_exp, part2"#]]);
+            outputs aba, b2_exp, part2"#]],
+        );
     }
 }

@@ -114,7 +114,9 @@ fn transposed_rhs(editor: &mut Editor<'_>, index: usize, matmul: &MatMul) -> boo
         };
         dims.swap(last - 1, last);
         let name = format!("{}_rows", value.name);
-        let rows = editor.graph().add_value(&name, value.datum_type, Some(dims));
+        let rows = editor
+            .graph()
+            .add_value(&name, value.datum_type, Some(dims));
         let permutation = swapped;
         let transpose = Node::kernel(name, Kernel::Transpose { permutation }, &[x], rows);
         editor.insert_before(index, transpose);
@@ -144,11 +146,15 @@ fn constant_rhs(editor: &mut Editor<'_>, index: usize, matmul: &MatMul) -> bool 
         return false;
     };
     let mut rhs = if matmul.rhs == MatMulRhs::Transposed {
-        let permutation = (0..leading as u32).chain([leading as u32 + 1, leading as u32]).collect();
+        let permutation = (0..leading as u32)
+            .chain([leading as u32 + 1, leading as u32])
+            .collect();
         let mut plain: Vec<DimExpr> = value.dims.unwrap_or_default();
         plain.swap(leading, leading + 1);
         let name = format!("{}_plain", value.name);
-        let y = editor.graph().add_value(&name, value.datum_type, Some(plain));
+        let y = editor
+            .graph()
+            .add_value(&name, value.datum_type, Some(plain));
         let transpose = Node::kernel(name, Kernel::Transpose { permutation }, &[b], y);
         editor.insert_before(index, transpose);
         y
@@ -157,14 +163,18 @@ fn constant_rhs(editor: &mut Editor<'_>, index: usize, matmul: &MatMul) -> bool 
         if editor.values().rank(node.inputs[0]) != editor.values().rank(node.outputs[0]) {
             return false;
         }
-        editor.graph().add_constant(value.name, value.datum_type, &dims[leading..], bytes)
+        editor
+            .graph()
+            .add_constant(value.name, value.datum_type, &dims[leading..], bytes)
     } else {
         return false;
     };
     if cast != b {
         let converted = editor.values().value(cast).clone();
         let dims = editor.values().value(rhs).dims.clone();
-        let y = editor.graph().add_value(&converted.name, converted.datum_type, dims);
+        let y = editor
+            .graph()
+            .add_value(&converted.name, converted.datum_type, dims);
         editor.insert_before(index, Node::kernel(converted.name, Kernel::Cast, &[rhs], y));
         rhs = y;
     }
@@ -194,7 +204,10 @@ mod tests {
         let right = graph.binary("right", BinaryOp::Mul, b, half, "f32[N, 4, 5]");
         let y = graph.matmul("y", left, right, "f32[N, 3, 5]");
         let y = graph.binary("y_scaled", BinaryOp::Mul, y, third, "f32[N, 3, 5]");
-        check(graph.finish(&[y]), simplify_products, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            simplify_products,
+            &expect![[r#"
             inputs a: f32[N, 3, 4], b: f32[N, 4, 5]
             left: f32[N, 3, 4] = mul(a, 0.5)
             right: f32[N, 4, 5] = mul(b, 0.5)
@@ -204,7 +217,8 @@ mod tests {
             =>
             inputs a: f32[N, 3, 4], b: f32[N, 4, 5]
             y_scaled: f32[N, 3, 5] = matmul(scale 0.75)(a, b)
-            outputs y_scaled"#]]);
+            outputs y_scaled"#]],
+        );
     }
 
     #[test]
@@ -217,7 +231,10 @@ mod tests {
         let y = graph.matmul("y", a, bt, "f32[N, 2, 3, 5]");
         let kt = graph.transpose("kt", &[0, 2, 3, 1], k, "f32[N, 2, 4, 5]");
         let z = graph.matmul("z", a, kt, "f32[N, 2, 3, 5]");
-        check(graph.finish(&[y, z]), simplify_products, &expect![[r#"
+        check(
+            graph.finish(&[y, z]),
+            simplify_products,
+            &expect![[r#"
             inputs a: f32[N, 2, 3, 4], b: f32[N, 2, 5, 4], k: f32[N, 5, 2, 4]
             bt: f32[N, 2, 4, 5] = transpose(0, 1, 3, 2)(b)
             y: f32[N, 2, 3, 5] = matmul(a, bt)
@@ -229,7 +246,8 @@ mod tests {
             y: f32[N, 2, 3, 5] = matmul(transposed)(a, b)
             kt_rows: f32[N, 2, 5, 4] = transpose(0, 2, 1, 3)(k)
             z: f32[N, 2, 3, 5] = matmul(transposed)(a, kt_rows)
-            outputs y, z"#]]);
+            outputs y, z"#]],
+        );
     }
 
     #[test]
@@ -243,7 +261,10 @@ mod tests {
             epilogue: Default::default(),
         });
         let y = graph.kernel("y", transposed, &[a, b], "f32[N, 3, 5]");
-        check(graph.finish(&[y]), simplify_products, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            simplify_products,
+            &expect![[r#"
             inputs a: f32[N, 3, 4]
             y: f32[N, 3, 5] = matmul(transposed)(a, b: f32[1, 5, 4])
             outputs y
@@ -251,6 +272,7 @@ mod tests {
             inputs a: f32[N, 3, 4]
             b_plain: f32[1, 4, 5] = transpose(0, 2, 1)(b: f32[1, 5, 4])
             y: f32[N, 3, 5] = matmul(a, b_plain)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 }

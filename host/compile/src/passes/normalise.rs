@@ -86,7 +86,10 @@ fn find_expanded(editor: &mut Editor<'_>, index: usize) -> bool {
             let Some(mean) = deviation.mean else {
                 continue;
             };
-            let shifts = [Some((BinaryOp::Mul, mean, a)), Some((BinaryOp::Mul, a, mean))];
+            let shifts = [
+                Some((BinaryOp::Mul, mean, a)),
+                Some((BinaryOp::Mul, a, mean)),
+            ];
             if x == deviation.x
                 && shifts.contains(&editor.binary(shift))
                 && editor.values().same_type(x, output)
@@ -124,7 +127,10 @@ fn replace(
         scale: deviation.scale.is_some(),
         bias: bias.is_some(),
     });
-    editor.replace(index, [Node::kernel(&node.name, kernel, &inputs, node.outputs[0])]);
+    editor.replace(
+        index,
+        [Node::kernel(&node.name, kernel, &inputs, node.outputs[0])],
+    );
     true
 }
 
@@ -152,7 +158,10 @@ fn fuse(editor: &mut Editor<'_>, index: usize) {
     if let Some(parameter) = parameter.flatten() {
         inputs.push(parameter);
         let kernel = Kernel::Normalise(fused);
-        editor.replace(index, [Node::kernel(&node.name, kernel, &inputs, node.outputs[0])]);
+        editor.replace(
+            index,
+            [Node::kernel(&node.name, kernel, &inputs, node.outputs[0])],
+        );
     }
 }
 
@@ -322,7 +331,10 @@ mod tests {
         let y = graph.binary("y", BinaryOp::Mul, d, root, "f32[N, 5, 8]");
         let y = graph.binary("y_scale", BinaryOp::Mul, y, scale, "f32[N, 5, 8]");
         let y = graph.binary("y_bias", BinaryOp::Add, y, bias, "f32[N, 5, 8]");
-        check(graph.finish(&[y]), find_normalisations, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            find_normalisations,
+            &expect![[r#"
             inputs x: f32[N, 5, 8]
             m: f32[N, 5, 1] = reduce(mean 2)(x)
             d: f32[N, 5, 8] = sub(x, m)
@@ -337,7 +349,8 @@ mod tests {
             =>
             inputs x: f32[N, 5, 8]
             y_bias: f32[N, 5, 8] = normalise(layer 2.. epsilon 1e-5 +scale +bias)(x, scale: f32[8], bias: f32[8])
-            outputs y_bias"#]]);
+            outputs y_bias"#]],
+        );
     }
 
     #[test]
@@ -364,7 +377,10 @@ mod tests {
         let d = graph.binary("d", BinaryOp::Sub, x, m, all);
         let y = graph.binary("y", BinaryOp::Mul, d, factor, all);
         let y = graph.binary("y_bias", BinaryOp::Add, y, bias, all);
-        check(graph.finish(&[y]), find_normalisations, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            find_normalisations,
+            &expect![[r#"
             inputs x: f32[N, 5, 8]
             m: f32[N, 1, 8] = reduce(mean 1)(x)
             square: f32[N, 5, 8] = mul(x, x)
@@ -382,7 +398,8 @@ mod tests {
             =>
             inputs x: f32[N, 5, 8]
             y_bias: f32[N, 5, 8] = normalise(axis 1 epsilon 1e-5 +scale +bias)(x, scale: f32[5], bias: f32[5])
-            outputs y_bias"#]]);
+            outputs y_bias"#]],
+        );
     }
 
     #[test]
@@ -402,7 +419,10 @@ mod tests {
         let shift = graph.binary("shift", BinaryOp::Mul, m, a, "f32[N, 8]");
         let rest = graph.binary("rest", BinaryOp::Sub, bias, shift, "f32[N, 8]");
         let y = graph.binary("y", BinaryOp::Add, scaled, rest, "f32[N, 8]");
-        check(graph.finish(&[y]), find_normalisations, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            find_normalisations,
+            &expect![[r#"
             inputs x: f32[N, 8]
             m: f32[N, 1] = reduce(mean 1)(x)
             d: f32[N, 8] = sub(x, m)
@@ -419,7 +439,8 @@ mod tests {
             =>
             inputs x: f32[N, 8]
             y: f32[N, 8] = normalise(layer 1.. epsilon 1e-5 +scale +bias)(x, scale: f32[8], bias: f32[8])
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]
@@ -444,7 +465,10 @@ mod tests {
         let root = graph.unary("root2", UnaryOp::Rsqrt, v);
         let z = graph.binary("z", BinaryOp::Mul, d, root, "f32[N, 4, 3, 5]");
         let z = graph.binary("z_bias", BinaryOp::Add, z, channels, "f32[N, 4, 3, 5]");
-        check(graph.finish(&[y, z]), find_normalisations, &expect![[r#"
+        check(
+            graph.finish(&[y, z]),
+            find_normalisations,
+            &expect![[r#"
             inputs x: f32[N, 4, 3, 5]
             square: f32[N, 4, 3, 5] = mul(x, x)
             v: f32[N, 4, 3, 1] = reduce(mean 3)(square)
@@ -465,6 +489,7 @@ mod tests {
             inputs x: f32[N, 4, 3, 5]
             y_scale: f32[N, 4, 3, 5] = normalise(rms 3.. epsilon 1e-5 +scale)(x, scale: f32[5])
             z_bias: f32[N, 4, 3, 5] = normalise(groups 4 epsilon 1e-5 +bias)(x, [0.0010224581, 0.1078707, -0.8691615, 0.6794522])
-            outputs y_scale, z_bias"#]]);
+            outputs y_scale, z_bias"#]],
+        );
     }
 }

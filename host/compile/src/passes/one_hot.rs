@@ -63,7 +63,9 @@ fn replace(editor: &mut Editor<'_>, index: usize) -> Option<()> {
     let table_name = graph.value(table).name.clone();
     let name = format!("{}_indices", value.name);
     let flat = editor.graph().add_value(&name, datum_type, Some(leading));
-    let table = editor.graph().add_f32(table_name, &[rows + 1, columns], &elements);
+    let table = editor
+        .graph()
+        .add_f32(table_name, &[rows + 1, columns], &elements);
     let gather = Kernel::Gather(Gather::Slices {
         axis: 0,
         out_of_range: OutOfRange::Last,
@@ -111,7 +113,10 @@ mod tests {
     #[test]
     fn a_product_with_a_one_hot_matrix_is_a_look_up() {
         let graph = graph(&[0, 1, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        check(graph, find_look_ups, &expect![[r#"
+        check(
+            graph,
+            find_look_ups,
+            &expect![[r#"
             inputs x: i64[N, 5, 1]
             equal: bool[N, 5, 3] = equal(x, numbers: i64[1, 1, 3])
             one_hot: f32[N, 5, 3] = cast(equal)
@@ -121,7 +126,8 @@ mod tests {
             inputs x: i64[N, 5, 1]
             x_indices: i64[N, 5] = reshape(x)
             y: f32[N, 5, 2] = gather(0 or last)(table: f32[4, 2], x_indices)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]

@@ -75,7 +75,10 @@ mod tests {
 
     #[test]
     fn zeros_are_padded_by_the_convolution() {
-        check(graph(0.0, [0, 0, 0, 1]), fold_padding, &expect![[r#"
+        check(
+            graph(0.0, [0, 0, 0, 1]),
+            fold_padding,
+            &expect![[r#"
             inputs x: f32[N, 4, 5, N]
             padded: f32[N, 4, 7, N+3] = pad(0.0 before 0, 0, 0, 1)(x)
             y: f32[N, 4, 5, N+1] = conv(3x3)(padded, w: f32[4, 4, 3, 3])
@@ -83,7 +86,8 @@ mod tests {
             =>
             inputs x: f32[N, 4, 5, N]
             y: f32[N, 4, 5, N+1] = conv(3x3 p0x1..2x2)(x, w: f32[4, 4, 3, 3])
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]

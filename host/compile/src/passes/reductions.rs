@@ -4,6 +4,7 @@ use tensorlet_plan::kernel::{BinaryOp, Reduce, ReduceOp};
 use tensorlet_plan::{DimExpr, Kernel};
 
 use super::product::close;
+use crate::graph::dims::is_one;
 use crate::graph::edit::Editor;
 use crate::graph::{Graph, Node, Op};
 
@@ -15,6 +16,7 @@ pub(super) fn simplify_reductions(graph: &mut Graph) -> bool {
             Some(Kernel::Reduce(reduce)) => {
                 let reduce = reduce.clone();
                 keep_axes(&mut editor, index, &reduce);
+                include_ones(&mut editor, index, &reduce);
             }
             Some(Kernel::Binary(BinaryOp::Mul)) => find_mean(&mut editor, index),
             _ => {}
@@ -38,7 +40,7 @@ fn keep_axes(editor: &mut Editor<'_>, index: usize, reduce: &Reduce) {
         kept[axis as usize] = DimExpr::number(1);
     }
     let value = editor.values().value(y).clone();
-    let name = format!("{}_kept", value.name);
+    let name = editor.values().derived_name(y, "kept");
     let reduced = editor.graph().add_value(name, value.datum_type, Some(kept));
     let kernel = Kernel::Reduce(reduce.clone());
     let nodes = [
@@ -46,6 +48,28 @@ fn keep_axes(editor: &mut Editor<'_>, index: usize, reduce: &Reduce) {
         Node::new(format!("{}_reshape", node.name), Op::Reshape, &[reduced], y),
     ];
     editor.replace(index, nodes);
+}
+
+/// Reduces spatial axes of one element too, where that makes it all of the spatial axes.
+fn include_ones(editor: &mut Editor<'_>, index: usize, reduce: &Reduce) {
+    let Some(node) = editor.node(index).cloned() else {
+        return;
+    };
+    let graph = editor.values();
+    let (Some(dims), Some(rank)) = (graph.dims(node.inputs[0]), graph.rank(node.outputs[0])) else {
+        return;
+    };
+    let spatial: Vec<u32> = (2..dims.len() as u32).collect();
+    let included = |axis: &u32| reduce.axes.contains(axis) || is_one(&dims[*axis as usize]);
+    let fits =
+        rank == dims.len() && spatial != reduce.axes && reduce.axes.iter().all(|&axis| axis >= 2);
+    if fits && spatial.iter().all(included) {
+        let op = Op::Kernel(Kernel::Reduce(Reduce {
+            op: reduce.op,
+            axes: spatial,
+        }));
+        editor.replace(index, [Node { op, ..node }]);
+    }
 }
 
 /// Replaces `sum × 1/n` by a mean.
@@ -105,21 +129,29 @@ mod tests {
         let max = graph.kernel("max", reduce(ReduceOp::Max), &[x], "f32[N]");
         let sum = graph.kernel("sum", reduce(ReduceOp::Sum), &[x], "f32[N, 1, 1]");
         let mean = graph.binary("mean", BinaryOp::Mul, sum, twelfth, "f32[N, 1, 1]");
+        let line = graph.input("line", "f32[N, 6, 4, 1]");
+        let spatial = Kernel::Reduce(Reduce {
+            op: ReduceOp::Max,
+            axes: vec![2],
+        });
+        let spatial = graph.kernel("spatial", spatial, &[line], "f32[N, 6, 1, 1]");
         check(
-            graph.finish(&[max, mean]),
+            graph.finish(&[max, mean, spatial]),
             simplify_reductions,
             &expect![[r#"
-                inputs x: f32[N, 6, 4]
+                inputs x: f32[N, 6, 4], line: f32[N, 6, 4, 1]
                 max: f32[N] = reduce(max 1, 2)(x)
                 sum: f32[N, 1, 1] = reduce(sum 1, 2)(x)
                 mean: f32[N, 1, 1] = mul(sum, 0.041666668)
-                outputs max, mean
+                spatial: f32[N, 6, 1, 1] = reduce(max 2)(line)
+                outputs max, mean, spatial
                 =>
-                inputs x: f32[N, 6, 4]
+                inputs x: f32[N, 6, 4], line: f32[N, 6, 4, 1]
                 max_kept: f32[N, 1, 1] = reduce(max 1, 2)(x)
                 max: f32[N] = reshape(max_kept)
                 mean: f32[N, 1, 1] = reduce(mean 1, 2)(x)
-                outputs max, mean"#]],
+                spatial: f32[N, 6, 1, 1] = reduce(max 2, 3)(line)
+                outputs max, mean, spatial"#]],
         );
     }
 }

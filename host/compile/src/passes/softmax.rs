@@ -128,7 +128,10 @@ mod tests {
         let exp = graph.unary("exp", UnaryOp::Exp, shifted);
         let sum = graph.kernel("sum", reduce(ReduceOp::Sum), &[exp], "f32[N, 1, 4]");
         let y = graph.binary("y", BinaryOp::Div, exp, sum, TYPE);
-        check(graph.finish(&[y]), find_softmax, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            find_softmax,
+            &expect![[r#"
             inputs x: f32[N, 6, 4]
             max: f32[N, 1, 4] = reduce(max 1)(x)
             shifted: f32[N, 6, 4] = sub(x, max)
@@ -139,7 +142,8 @@ mod tests {
             =>
             inputs x: f32[N, 6, 4]
             y: f32[N, 6, 4] = softmax(1)(x)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]
@@ -160,7 +164,10 @@ mod tests {
         let b = graph.binary("b", BinaryOp::Sub, shifted, log, TYPE);
         let log = graph.kernel("log2", reduce(ReduceOp::LogSumExp), &[x], "f32[N, 1, 4]");
         let c = graph.binary("c", BinaryOp::Sub, x, log, TYPE);
-        check(graph.finish(&[a, b, c]), find_softmax, &expect![[r#"
+        check(
+            graph.finish(&[a, b, c]),
+            find_softmax,
+            &expect![[r#"
             inputs x: f32[N, 6, 4]
             softmax: f32[N, 6, 4] = softmax(1)(x)
             a: f32[N, 6, 4] = log(softmax)
@@ -178,7 +185,8 @@ mod tests {
             a: f32[N, 6, 4] = log_softmax(1)(x)
             b: f32[N, 6, 4] = log_softmax(1)(x)
             c: f32[N, 6, 4] = log_softmax(1)(x)
-            outputs a, b, c"#]]);
+            outputs a, b, c"#]],
+        );
     }
 
     #[test]

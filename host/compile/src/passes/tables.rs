@@ -30,7 +30,9 @@ fn look_up_first(editor: &mut Editor<'_>, index: usize) -> Option<()> {
     stored.constant?;
     let output = editor.values().value(node.outputs[0]).clone();
     let name = format!("{}_stored", output.name);
-    let looked_up = editor.graph().add_value(&name, stored.datum_type, output.dims);
+    let looked_up = editor
+        .graph()
+        .add_value(&name, stored.datum_type, output.dims);
     let gather = Node {
         inputs: [&[table], &node.inputs[1..]].concat(),
         outputs: vec![looked_up],
@@ -45,8 +47,14 @@ fn fold(editor: &mut Editor<'_>, index: usize) -> Option<()> {
     let kernel = editor.kernel(index)?.clone();
     let node = editor.node(index)?.clone();
     let (looked_up, output) = (node.inputs[0], node.outputs[0]);
-    let (_, &Kernel::Gather(Gather::Slices { axis: 0, out_of_range }), &[table, indices]) =
-        editor.made_by(looked_up)?
+    let (
+        _,
+        &Kernel::Gather(Gather::Slices {
+            axis: 0,
+            out_of_range,
+        }),
+        &[table, indices],
+    ) = editor.made_by(looked_up)?
     else {
         return None;
     };
@@ -92,10 +100,11 @@ fn along_rows(editor: &mut Editor<'_>, constant: ValueId, table: ValueId) -> Opt
         return Some(constant);
     }
     let (leading, row) = dims.split_at(extra);
-    leading
-        .iter()
-        .all(|&dim| dim == 1)
-        .then(|| editor.graph().add_constant(value.name, value.datum_type, row, bytes))
+    leading.iter().all(|&dim| dim == 1).then(|| {
+        editor
+            .graph()
+            .add_constant(value.name, value.datum_type, row, bytes)
+    })
 }
 
 #[cfg(test)]
@@ -124,7 +133,10 @@ mod tests {
         let y = graph.kernel("y", gather, &[table, x], "f32[N, 5, 3]");
         let y = graph.binary("sum", BinaryOp::Add, y, bias, "f32[N, 5, 3]");
         let y = graph.unary("gelu", UnaryOp::Gelu, y);
-        check(graph.finish(&[y]), pass, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            pass,
+            &expect![[r#"
             inputs x: i64[N, 5]
             y: f32[N, 5, 3] = gather(0)(table: f32[4, 3], x)
             sum: f32[N, 5, 3] = add(y, bias: f32[1, 1, 3])
@@ -133,7 +145,8 @@ mod tests {
             =>
             inputs x: i64[N, 5]
             gelu: f32[N, 5, 3] = gather(0)(table_computed_computed: f32[4, 3], x)
-            outputs gelu"#]]);
+            outputs gelu"#]],
+        );
     }
 
     #[test]
@@ -147,7 +160,10 @@ mod tests {
             out_of_range: OutOfRange::Fail,
         });
         let y = graph.kernel("y", gather, &[table, x], "f32[N, 5, 3]");
-        check(graph.finish(&[y]), fold_into_tables, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            fold_into_tables,
+            &expect![[r#"
             inputs x: i64[N, 5]
             converted: f32[4, 3] = cast(table: i64[4, 3])
             y: f32[N, 5, 3] = gather(0)(converted, x)
@@ -156,7 +172,8 @@ mod tests {
             inputs x: i64[N, 5]
             y_stored: i64[N, 5, 3] = gather(0)(table: i64[4, 3], x)
             y: f32[N, 5, 3] = cast(y_stored)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]

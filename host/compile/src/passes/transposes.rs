@@ -112,7 +112,7 @@ fn sink(
     for (dim, &axis) in dims.into_iter().zip(permutation) {
         moved_back[axis as usize] = dim;
     }
-    let name = format!("{}_untransposed", value.name);
+    let name = editor.values().derived_name(output, "untransposed");
     let y = editor
         .graph()
         .add_value(name, value.datum_type, Some(moved_back));
@@ -170,7 +170,7 @@ fn untransposed_constant(
     for (size, &axis) in aligned.into_iter().zip(permutation) {
         new_dims[axis as usize] = size;
     }
-    let name = format!("{}_untransposed", value.name);
+    let name = editor.values().derived_name(constant, "untransposed");
     Some(
         editor
             .graph()
@@ -219,7 +219,10 @@ mod tests {
         let y = graph.unary("exp", UnaryOp::Exp, y);
         let y = graph.binary("add", BinaryOp::Add, y, bias, "f32[N, 4, 6]");
         let y = graph.transpose("back", &[0, 2, 1], y, "f32[N, 6, 4]");
-        check(graph.finish(&[y]), sink_transposes, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            sink_transposes,
+            &expect![[r#"
             inputs x: f32[N, 6, 4]
             there: f32[N, 4, 6] = transpose(0, 2, 1)(x)
             exp: f32[N, 4, 6] = exp(there)
@@ -231,7 +234,8 @@ mod tests {
             exp_untransposed: f32[N, 6, 4] = exp(x)
             add_untransposed: f32[N, 6, 4] = add(exp_untransposed, bias_untransposed: f32[1, 6, 1])
             back: f32[N, 6, 4] = reshape(add_untransposed)
-            outputs back"#]]);
+            outputs back"#]],
+        );
     }
 
     #[test]
@@ -239,14 +243,18 @@ mod tests {
         let mut graph = Builder::new();
         let x = graph.input("x", "f32[N, 1, 4]");
         let y = graph.transpose("y", &[1, 0, 2], x, "f32[1, N, 4]");
-        check(graph.finish(&[y]), sink_transposes, &expect![[r#"
+        check(
+            graph.finish(&[y]),
+            sink_transposes,
+            &expect![[r#"
             inputs x: f32[N, 1, 4]
             y: f32[1, N, 4] = transpose(1, 0, 2)(x)
             outputs y
             =>
             inputs x: f32[N, 1, 4]
             y: f32[1, N, 4] = reshape(x)
-            outputs y"#]]);
+            outputs y"#]],
+        );
     }
 
     #[test]
@@ -270,7 +278,10 @@ mod tests {
             &[c, d],
             "f32[4, N, 12]",
         );
-        check(graph.finish(&[y, joined]), sink_transposes, &expect![[r#"
+        check(
+            graph.finish(&[y, joined]),
+            sink_transposes,
+            &expect![[r#"
             inputs x: f32[N, 6, 4], z: f32[N, 6, 4]
             a: f32[4, N, 6] = transpose(2, 0, 1)(x)
             b: f32[4, N, 6] = transpose(2, 0, 1)(z)
@@ -287,6 +298,7 @@ mod tests {
             sum: f32[1, N, 1] = reshape(sum_untransposed)
             joined_untransposed: f32[N, 12, 4] = concat(1)(x, z)
             joined: f32[4, N, 12] = transpose(2, 0, 1)(joined_untransposed)
-            outputs sum, joined"#]]);
+            outputs sum, joined"#]],
+        );
     }
 }

@@ -58,7 +58,7 @@ fn run(model: &ModelProto, inputs: &[Tensor]) -> Vec<Tensor> {
     try_run(model, inputs).unwrap()
 }
 
-fn try_run(model: &ModelProto, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
+pub(crate) fn try_run(model: &ModelProto, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
     guard::guarded(|| {
         let model = tract_onnx::onnx().model_for_proto_model(model)?;
         let model = model.into_optimized()?.into_runnable()?;
@@ -71,7 +71,7 @@ fn try_run(model: &ModelProto, inputs: &[Tensor]) -> Result<Vec<Tensor>, String>
 }
 
 /// Returns a model whose inputs have sizes in place of symbols.
-fn with_sizes(model: &ModelProto, sizes: &HashMap<&str, usize>) -> ModelProto {
+pub(crate) fn with_sizes(model: &ModelProto, sizes: &HashMap<&str, usize>) -> ModelProto {
     let mut model = model.clone();
     for input in &mut model.graph.as_mut().unwrap().input {
         let Some(type_proto::Value::TensorType(tensor)) =

@@ -117,4 +117,4 @@ fn declaration(input: &ValueInfoProto) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;

@@ -1,10 +1,9 @@
 //! Where the elements of rows lie.
 
 use super::Sizes;
-use crate::isa::Isa;
 use crate::tensor_type::BLOCK;
-use crate::tile::product::{Area, PART};
-use crate::tile::{Segment, split};
+use crate::tile::product::{Area, PART, Shape};
+use crate::tile::{Machine, Segment, split};
 use crate::window::Axis;
 
 /// Where rows are read from.
@@ -63,10 +62,10 @@ pub(crate) struct Distances {
 }
 
 impl Source {
-    fn of(sizes: &Sizes, isa: Isa) -> Self {
+    fn of(sizes: &Sizes, machine: &Machine) -> Self {
         let [vertical, horizontal] = &sizes.axes;
         let is_inside = |axis: &Axis| axis.interior() == (0..axis.output);
-        if gathering_pays(sizes, isa) {
+        if gathering_pays(sizes, machine) {
             Self::Gathered
         } else if is_inside(vertical) && is_inside(horizontal) {
             Self::Input
@@ -77,13 +76,13 @@ impl Source {
 }
 
 /// Reports whether lines are so short that it takes less time to put them together.
-fn gathering_pays(sizes: &Sizes, isa: Isa) -> bool {
+fn gathering_pays(sizes: &Sizes, machine: &Machine) -> bool {
     /// Longer lines are divided well enough.
     const SHORT_LINE: usize = 32;
     /// What it takes to copy a pixel.
-    const PIXEL: f32 = 4.0;
+    const PIXEL: f32 = 10.0;
     /// What must be won, since these are estimates.
-    const LESS: f32 = 0.95;
+    const LESS: f32 = 0.9;
     let [vertical, horizontal] = &sizes.axes;
     if sizes.plain_input || vertical.output == 1 || horizontal.output > SHORT_LINE {
         return false;
@@ -92,12 +91,12 @@ fn gathering_pays(sizes: &Sizes, isa: Isa) -> bool {
         return false;
     };
     let halves = sizes.out_channels.div_ceil(BLOCK / 2);
-    let lines = split::estimate(isa, horizontal.output, len, halves) * vertical.output as f32;
+    let lines = split::estimate(machine, horizontal.output, len, halves) * vertical.output as f32;
     let Some(rows) = vertical.output.checked_mul(horizontal.output) else {
         return false;
     };
     let pixels = rows as f32 * len as f32 / BLOCK as f32;
-    split::estimate(isa, rows, len, halves) + pixels * PIXEL < LESS * lines
+    split::estimate(machine, rows, len, halves) + pixels * PIXEL < LESS * lines
 }
 
 /// Returns a product, unless it overflows.
@@ -116,9 +115,9 @@ fn reach(axis: &Axis, outputs: usize) -> Option<usize> {
 
 impl Distances {
     /// Returns where the elements of rows lie; `None` if a distance overflows.
-    pub(crate) fn of(sizes: &Sizes, isa: Isa) -> Option<Self> {
+    pub(crate) fn of(sizes: &Sizes, machine: &Machine) -> Option<Self> {
         let [vertical, horizontal] = &sizes.axes;
-        let source = Source::of(sizes, isa);
+        let source = Source::of(sizes, machine);
         let one_line = vertical.output == 1;
         let out_blocks = sizes.out_blocks();
         let lanes = if sizes.plain_input { 1 } else { BLOCK };
@@ -236,6 +235,23 @@ impl Distances {
                 out_line: self.out_unit,
             }
         }
+    }
+
+    /// Returns the product that computes one group of channels.
+    pub(crate) fn shape(&self, sizes: &Sizes) -> Option<Shape> {
+        Some(Shape {
+            segments: self.segments(sizes)?,
+            lhs_stride: self.row,
+            weights_step: BLOCK,
+            weights_block: sizes.row_len()?.checked_mul(BLOCK)?,
+            columns: sizes.out_channels,
+            out_stride: self.out_row,
+            out_block: self.out_block,
+            whole_blocks: true,
+            scale: 1.0,
+            residual: sizes.residual,
+            activation: sizes.activation,
+        })
     }
 
     /// Returns how far a tap of the window lies from the first one.

@@ -19,7 +19,8 @@ pub(super) fn choose(graph: &Graph, roles: &[Role]) -> Vec<bool> {
     let all: Vec<bool> = roles.iter().map(|&role| role != Role::Plain).collect();
     let mut forward = none.clone();
     for (index, node) in graph.nodes.iter().enumerate() {
-        let reads_blocks = |input: &ValueId| search.maker(*input).is_some_and(|maker| forward[maker]);
+        let reads_blocks =
+            |input: &ValueId| search.maker(*input).is_some_and(|maker| forward[maker]);
         forward[index] |= roles[index] == Role::Either && node.inputs.iter().any(reads_blocks);
     }
     let ends = [none, forward, all].map(|begin| search.improve(begin));
@@ -77,11 +78,19 @@ impl<'a> Search<'a> {
         };
         Self {
             roles,
-            values: (0..graph.values.len() as u32).map(|id| tensor(ValueId(id))).collect(),
+            values: (0..graph.values.len() as u32)
+                .map(|id| tensor(ValueId(id)))
+                .collect(),
             touched: graph
                 .nodes
                 .iter()
-                .map(|node| node.inputs.iter().chain(&node.outputs).map(|id| id.index()).collect())
+                .map(|node| {
+                    node.inputs
+                        .iter()
+                        .chain(&node.outputs)
+                        .map(|id| id.index())
+                        .collect()
+                })
                 .collect(),
             padding: graph
                 .nodes
@@ -120,7 +129,9 @@ impl<'a> Search<'a> {
 
     fn cost_around(&self, node: usize, choice: &[bool]) -> f64 {
         let touched = self.touched[node].iter();
-        let conversions: f64 = touched.map(|&value| self.cost(&self.values[value], choice)).sum();
+        let conversions: f64 = touched
+            .map(|&value| self.cost(&self.values[value], choice))
+            .sum();
         conversions + self.padding_cost(node, choice)
     }
 

@@ -42,7 +42,8 @@ pub(super) fn role(graph: &Graph, node: &Node) -> Role {
         Kernel::Pool(_) | Kernel::Resize(_) => true,
         Kernel::Reduce(reduce) => {
             let rank = graph.rank(node.inputs[0]).unwrap_or(0) as u32;
-            reduce.axes.iter().copied().eq(2..rank) && graph.rank(node.outputs[0]) == Some(rank as usize)
+            reduce.axes.iter().copied().eq(2..rank)
+                && graph.rank(node.outputs[0]) == Some(rank as usize)
         }
         Kernel::Concat { axis } => joins_blocks(graph, node, *axis as usize),
         _ => false,
@@ -56,7 +57,8 @@ pub(super) fn role(graph: &Graph, node: &Node) -> Role {
 }
 
 fn can_be_blocked(graph: &Graph, value: ValueId) -> bool {
-    graph.value(value).datum_type == DatumType::F32 && graph.rank(value).is_some_and(|rank| rank >= 3)
+    graph.value(value).datum_type == DatumType::F32
+        && graph.rank(value).is_some_and(|rank| rank >= 3)
 }
 
 /// Returns how the weights of a convolution can be packed; `None` if they cannot.
@@ -91,7 +93,10 @@ fn keeps_f32(op: UnaryOp) -> bool {
 
 fn is_arithmetic(op: BinaryOp) -> bool {
     use BinaryOp::{Add, Div, Fmod, Max, Min, Mod, Mul, PRelu, Pow, Sub};
-    matches!(op, Add | Sub | Mul | Div | Pow | Max | Min | Mod | Fmod | PRelu)
+    matches!(
+        op,
+        Add | Sub | Mul | Div | Pow | Max | Min | Mod | Fmod | PRelu
+    )
 }
 
 /// Reports whether operands can be broadcast in blocks: with the same axes and channels, or as one element.
@@ -122,7 +127,10 @@ fn joins_blocks(graph: &Graph, node: &Node, axis: usize) -> bool {
         channels.is_some_and(|channels| channels % BLOCK as i64 == 0)
     };
     let computed = |&value: &ValueId| graph.value(value).constant.is_none();
-    let leading = node.inputs.split_last().map_or(&[][..], |(_, leading)| leading);
+    let leading = node
+        .inputs
+        .split_last()
+        .map_or(&[][..], |(_, leading)| leading);
     node.inputs.iter().all(computed) && (axis != 1 || leading.iter().all(whole))
 }
 
@@ -153,7 +161,9 @@ fn joined(graph: &mut Graph, conv: &Conv, inputs: &[ValueId]) -> Option<(ValueId
         return None;
     }
     let group_out = out / group;
-    let whole = |count: usize| (count * channels).is_multiple_of(BLOCK) && (count * group_out).is_multiple_of(BLOCK);
+    let whole = |count: usize| {
+        (count * channels).is_multiple_of(BLOCK) && (count * group_out).is_multiple_of(BLOCK)
+    };
     let count = (1..=MAX_JOINED_GROUPS.min(group)).find(|&count| whole(count) || count == group)?;
     if count == 1 || group % count != 0 {
         return None;
@@ -183,5 +193,8 @@ pub(super) fn lens(graph: &Graph, value: ValueId) -> (f64, f64) {
     let size = |dim: &DimExpr| f64::from(dim.evaluate(&symbols).unwrap_or(EXAMPLE_SIZE));
     let len: f64 = dims.iter().map(size).product();
     let channels = dims.get(1).map_or(1.0, size).max(1.0);
-    (len, len / channels * (channels / BLOCK as f64).ceil() * BLOCK as f64)
+    (
+        len,
+        len / channels * (channels / BLOCK as f64).ceil() * BLOCK as f64,
+    )
 }

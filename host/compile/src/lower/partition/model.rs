@@ -48,19 +48,33 @@ pub(super) fn write(
 fn batch_symbol(graph: &Graph, inputs: &[ValueId], outputs: &[ValueId]) -> Option<String> {
     let first = graph.dims(*inputs.first()?)?.first()?.as_symbol()?;
     let counts_rows = |&value: &ValueId| {
-        graph.dims(value).and_then(<[DimExpr]>::split_first).is_some_and(|(axis, rest)| {
-            axis.as_symbol() == Some(first) && !rest.iter().any(|dim| dim.mentions(first))
-        })
+        graph
+            .dims(value)
+            .and_then(<[DimExpr]>::split_first)
+            .is_some_and(|(axis, rest)| {
+                axis.as_symbol() == Some(first) && !rest.iter().any(|dim| dim.mentions(first))
+            })
     };
     let counted = inputs.iter().chain(outputs).all(counts_rows);
     counted.then(|| graph.symbols[first.0 as usize].clone())
 }
 
-fn write_graph(graph: &Graph, nodes: &[usize], inputs: &[ValueId], outputs: &[ValueId]) -> GraphProto {
+fn write_graph(
+    graph: &Graph,
+    nodes: &[usize],
+    inputs: &[ValueId],
+    outputs: &[ValueId],
+) -> GraphProto {
     let mut written = GraphProto {
         name: "subgraph".into(),
-        input: inputs.iter().map(|&id| value_info(graph, id, true)).collect(),
-        output: outputs.iter().map(|&id| value_info(graph, id, false)).collect(),
+        input: inputs
+            .iter()
+            .map(|&id| value_info(graph, id, true))
+            .collect(),
+        output: outputs
+            .iter()
+            .map(|&id| value_info(graph, id, false))
+            .collect(),
         ..GraphProto::default()
     };
     let mut known: HashSet<ValueId> = HashSet::new();
@@ -78,7 +92,9 @@ fn write_graph(graph: &Graph, nodes: &[usize], inputs: &[ValueId], outputs: &[Va
         // What is taken from around a node's sub-graphs keeps the name that these know.
         for (name, &value) in captured_names(proto).zip(&node.inputs[own_inputs(proto)..]) {
             if renamed.insert(name.to_owned()) {
-                written.node.push(new_node("Identity", &[&name_of(value)], name));
+                written
+                    .node
+                    .push(new_node("Identity", &[&name_of(value)], name));
             }
         }
         let mut proto = (**proto).clone();
@@ -132,7 +148,11 @@ fn tensor(graph: &Graph, id: ValueId) -> Option<TensorProto> {
     let value = graph.value(id);
     Some(TensorProto {
         name: name_of(id),
-        dims: graph.fixed_dims(id)?.into_iter().map(|dim| dim as i64).collect(),
+        dims: graph
+            .fixed_dims(id)?
+            .into_iter()
+            .map(|dim| dim as i64)
+            .collect(),
         data_type: datum_type_to_onnx(value.datum_type) as i32,
         raw_data: value.constant.as_ref()?.to_vec(),
         ..TensorProto::default()

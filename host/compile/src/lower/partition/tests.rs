@@ -58,7 +58,8 @@ fn neighbours_are_joined() {
         c: f32[N, 4] = exp(b)
         d: f32[N, 4] = tract Add×1(c, a)
         e: f32[N, 4] = exp(x)
-        outputs d, e"#]].assert_eq(&partitioned(graph.finish(&[d, e])));
+        outputs d, e"#]]
+    .assert_eq(&partitioned(graph.finish(&[d, e])));
 }
 
 #[test]
@@ -74,7 +75,8 @@ fn what_only_later_ones_read_goes_with_them() {
         a: f32[N, 4] = tract Neg×1(x)
         b: f32[N, 4] = exp(a)
         y: f32[N, 4] = tract Reshape×1 Shape×1(x, b)
-        outputs y"#]].assert_eq(&partitioned(graph.finish(&[y])));
+        outputs y"#]]
+    .assert_eq(&partitioned(graph.finish(&[y])));
 }
 
 #[test]
@@ -92,7 +94,8 @@ fn sizes_of_the_data_stay_inside() {
     expect![[r#"
         inputs x: f32[N, 4]
         y: i64[] = tract NonZero×1 Size×1(x)
-        outputs y"#]].assert_eq(&partitioned(build(false)));
+        outputs y"#]]
+    .assert_eq(&partitioned(build(false)));
     expect!["expected `found`, whose size only its data decides, between neighbouring operators without kernel, found another reader"].assert_eq(&partitioned(build(true)));
 }
 
@@ -109,7 +112,10 @@ fn a_sub_graph_is_a_model() {
     };
     let model = ModelProto::decode(subgraph.model.as_slice()).unwrap();
     let found = model.graph.unwrap();
-    let dims = found.input[0].r#type.as_ref().map(|found| format!("{found:?}"));
+    let dims = found.input[0]
+        .r#type
+        .as_ref()
+        .map(|found| format!("{found:?}"));
     assert!(dims.unwrap().contains("\"2*N\""));
     assert_eq!(found.node[0].input, ["#0", "#1"]);
     assert_eq!(found.initializer[0].name, "#1");

@@ -110,6 +110,18 @@ pub(crate) fn with_ints(mut node: NodeProto, name: &str, ints: &[i64]) -> NodePr
     node
 }
 
+/// Adds an attribute that is a float.
+pub(crate) fn with_float(mut node: NodeProto, name: &str, f: f32) -> NodeProto {
+    let attribute = AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Float as i32,
+        f,
+        ..AttributeProto::default()
+    };
+    node.attribute.push(attribute);
+    node
+}
+
 /// Adds an attribute that is a text.
 pub(crate) fn with_text(mut node: NodeProto, name: &str, text: &str) -> NodeProto {
     let attribute = AttributeProto {
@@ -148,6 +160,15 @@ pub(crate) fn ramp(name: &str, dims: &[usize]) -> TensorProto {
     TensorProto {
         data_type: DataType::Float as i32,
         raw_data: elements.flat_map(f32::to_le_bytes).collect(),
+        ..tensors::new_i64(name, dims, &[])
+    }
+}
+
+/// Makes an f32 tensor.
+pub(crate) fn floats(name: &str, dims: &[usize], elements: &[f32]) -> TensorProto {
+    TensorProto {
+        data_type: DataType::Float as i32,
+        raw_data: elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
         ..tensors::new_i64(name, dims, &[])
     }
 }
