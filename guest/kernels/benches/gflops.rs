@@ -2,6 +2,9 @@
 //!
 //! `cargo bench -p tensorlet-kernels --bench gflops [FILTER]` prints a table.
 
+#![expect(clippy::print_stdout, reason = "a bench prints what it measures")]
+#![expect(clippy::unwrap_used, reason = "a bench may fail")]
+
 use tensorlet_kernels::isa::Vectorised;
 use tensorlet_kernels::simd::Simd;
 use tensorlet_kernels::{Isa, Target, TensorType, bind};

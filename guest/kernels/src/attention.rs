@@ -6,6 +6,7 @@
 //! scores = rows of q × kᵀ × scale + mask ─ softmax ─► × v ─► rows of y
 //! ```
 
+mod dots;
 mod mask;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,10 @@ use tensorlet_tensor::DatumType;
 use self::mask::Mask;
 use crate::bind::Types;
 use crate::isa::Isa;
+use crate::layout;
 use crate::run::{BindError, Run, RunError, Target};
 use crate::softmax;
-use crate::tensor_type::TensorType;
+use crate::tensor_type::{BLOCK, TensorType};
 use crate::tile::Segment;
 use crate::tile::product::{Area, Operands, Product, Shape};
 
@@ -28,6 +30,9 @@ const SCORES_LEN: usize = 16 << 10;
 
 /// What a product wants the columns of its weights to be a multiple of.
 const COLUMNS: usize = 8;
+
+/// For so few rows keys and values are read where they are instead of being packed.
+const FEW_ROWS: usize = 2;
 
 /// Binds attention over plain tensors of f32.
 pub(crate) fn bind(
@@ -98,13 +103,30 @@ struct Sizes {
 /// Attention over tensors of known sizes.
 struct Bound {
     sizes: Sizes,
-    transposed_k: bool,
     mask: Option<Mask>,
+    /// What scores are multiplied with.
+    scale: f32,
     /// Rows at a time.
     chunk: usize,
+    keys: Keys,
     scores: Product,
+    /// Whether values are read where they are.
+    values_in_place: bool,
     values: Product,
     isa: Isa,
+}
+
+/// How keys become the weights of a product.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Keys {
+    /// Not at all: scores are computed one by one.
+    Dots,
+    /// They are given so.
+    InPlace,
+    /// As columns, which are put in blocks.
+    Columns,
+    /// As rows, which are put in blocks.
+    Rows,
 }
 
 impl Bound {
@@ -122,41 +144,53 @@ impl Bound {
             ..
         } = sizes;
         let chunk = (SCORES_LEN / keys).clamp(1, rows.max(1));
-        let shape = |len: usize, columns: usize, scale: f32| Shape {
+        let fits = |a: usize, b: usize| {
+            b.checked_next_multiple_of(BLOCK)
+                .and_then(|b| a.checked_mul(b))
+                .is_some_and(|len| len < usize::MAX / 16)
+        };
+        if !fits(depth, keys) || !fits(keys, width) || !fits(chunk, keys) {
+            return Err(BindError::new(
+                "expected attention that fits in memory, found a larger one",
+            ));
+        }
+        let shape = |len: usize, columns: usize, in_place: bool, scale: f32| Shape {
             segments: vec![Segment {
                 offset_bytes: 0,
                 len,
             }],
             lhs_stride: len,
-            weights_step: columns.next_multiple_of(COLUMNS),
-            weights_block: 16,
+            weights_step: if in_place { columns } else { BLOCK },
+            weights_block: if in_place { BLOCK } else { len * BLOCK },
             columns,
             out_stride: columns,
-            out_block: 16,
+            out_block: BLOCK,
             whole_blocks: false,
             scale,
             residual: false,
             activation: Activation::None,
         };
-        let bound = Self {
+        let is_few = rows <= FEW_ROWS;
+        let how = match (is_few, attention.transposed_k) {
+            (true, false) => Keys::Dots,
+            (true, true) if keys.is_multiple_of(COLUMNS) => Keys::InPlace,
+            (_, true) => Keys::Columns,
+            (false, false) => Keys::Rows,
+        };
+        let scores = shape(depth, keys, how == Keys::InPlace, attention.scale);
+        let values_in_place = is_few && width.is_multiple_of(COLUMNS);
+        let values = shape(keys, width, values_in_place, 1.0);
+        Ok(Self {
             sizes,
-            transposed_k: attention.transposed_k,
             mask,
+            scale: attention.scale,
             chunk,
-            scores: Product::new(shape(depth, keys, attention.scale), chunk, target)?,
-            values: Product::new(shape(keys, width, 1.0), chunk, target)?,
+            keys: how,
+            scores: Product::new(scores, chunk, target)?,
+            values_in_place,
+            values: Product::new(values, chunk, target)?,
             isa: target.isa,
-        };
-        let numbers = usize::MAX / 16;
-        let fits = |a: usize, b: usize| {
-            b.checked_next_multiple_of(COLUMNS)
-                .and_then(|b| a.checked_mul(b))
-                .is_some_and(|len| len < numbers)
-        };
-        if !fits(depth, keys) || !fits(keys, width) || !fits(chunk, keys) {
-            return Err(BindError::new("expected attention that fits in memory"));
-        }
-        Ok(bound)
+        })
     }
 
     /// How many numbers the scratch memory has for scores, keys and values.
@@ -164,21 +198,16 @@ impl Bound {
         let Sizes {
             keys, depth, width, ..
         } = self.sizes;
-        let in_place = |columns: usize| columns.is_multiple_of(COLUMNS);
-        let (keys_in_place, values_in_place) =
-            (self.transposed_k && in_place(keys), in_place(width));
-        let padded = |rows: usize, columns: usize| rows * columns.next_multiple_of(COLUMNS);
         [
             self.chunk * keys,
-            if keys_in_place {
-                0
-            } else {
-                padded(depth, keys)
+            match self.keys {
+                Keys::Dots | Keys::InPlace => 0,
+                Keys::Columns | Keys::Rows => depth * keys.next_multiple_of(BLOCK),
             },
-            if values_in_place {
+            if self.values_in_place {
                 0
             } else {
-                padded(keys, width)
+                keys * width.next_multiple_of(BLOCK)
             },
         ]
     }
@@ -202,22 +231,29 @@ impl Bound {
         let [scores_len, keys_len, values_len] = self.lens();
         let (scores, scratch) = scratch.split_at_mut(scores_len);
         let (packed_keys, packed_values) = scratch.split_at_mut(keys_len);
-        let k = match (keys_len, self.transposed_k) {
-            (0, _) => k,
-            (_, true) => pad(k, keys, packed_keys),
-            (_, false) => transpose(k, depth, packed_keys),
+        let packed_k: &[f32] = match self.keys {
+            Keys::Dots | Keys::InPlace => k,
+            Keys::Columns => block_columns(k, keys, packed_keys),
+            Keys::Rows => {
+                layout::block_rows(k, packed_keys, depth);
+                packed_keys
+            }
         };
-        let v = if values_len == 0 {
+        let v = if self.values_in_place {
             v
         } else {
-            pad(v, width, packed_values)
+            block_columns(v, width, &mut packed_values[..values_len])
         };
         for first in (0..rows).step_by(self.chunk) {
             let count = self.chunk.min(rows - first);
             let scores = &mut scores[..count * keys];
             let area = Area::line(count);
             let q = &q[first * depth..][..count * depth];
-            self.scores.run(&area, operands(q, k, &mut *scores));
+            if self.keys == Keys::Dots {
+                dots::dots(self.isa, self.scale, q, k, depth, scores);
+            } else {
+                self.scores.run(&area, operands(q, packed_k, &mut *scores));
+            }
             if let Some(bound) = &self.mask {
                 bound.add(mask, index, first, scores);
             }
@@ -280,28 +316,19 @@ fn operands<'a>(lhs: &'a [f32], weights: &'a [f32], out: &'a mut [f32]) -> Opera
     }
 }
 
-/// Copies rows of `columns` numbers to rows that are a multiple of [`COLUMNS`] long.
-fn pad<'a>(from: &[f32], columns: usize, to: &'a mut [f32]) -> &'a [f32] {
-    let padded = columns.next_multiple_of(COLUMNS);
-    for (from, to) in from.chunks_exact(columns).zip(to.chunks_exact_mut(padded)) {
-        to[..columns].copy_from_slice(from);
-        to[columns..].fill(0.0);
-    }
-    to
-}
-
-/// Writes rows of `columns` numbers as columns of rows that are a multiple of [`COLUMNS`] long.
-fn transpose<'a>(from: &[f32], columns: usize, to: &'a mut [f32]) -> &'a [f32] {
+/// Puts the columns of rows of `columns` numbers in blocks: `[⌈columns/16⌉][rows][16]`, with zeros beyond the last one.
+fn block_columns<'a>(from: &[f32], columns: usize, to: &'a mut [f32]) -> &'a [f32] {
     let rows = from.len() / columns;
-    let padded = rows.next_multiple_of(COLUMNS);
-    for first in (0..padded).step_by(COLUMNS) {
-        let count = COLUMNS.min(rows - first);
-        for column in 0..columns {
-            let to = &mut to[column * padded + first..][..COLUMNS];
-            to.fill(0.0);
-            for (row, to) in to.iter_mut().take(count).enumerate() {
-                *to = from[(first + row) * columns + column];
-            }
+    let (vectors, _) = to.as_chunks_mut::<BLOCK>();
+    for (row, from) in from.chunks_exact(columns).enumerate() {
+        let (blocks, rest) = from.as_chunks::<BLOCK>();
+        for (block, from) in blocks.iter().enumerate() {
+            vectors[block * rows + row] = *from;
+        }
+        if !rest.is_empty() {
+            let last = &mut vectors[blocks.len() * rows + row];
+            last[..rest.len()].copy_from_slice(rest);
+            last[rest.len()..].fill(0.0);
         }
     }
     to

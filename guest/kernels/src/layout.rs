@@ -86,7 +86,7 @@ impl Run for Relayout {
             if self.to_blocked {
                 let channels = &x[row * plain_row..][..plain_row];
                 let blocks = &mut y[row * blocked_row..][..blocked_row];
-                row_to_blocked(channels, blocks, self.pixels);
+                block_rows(channels, blocks, self.pixels);
             } else {
                 let blocks = &x[row * blocked_row..][..blocked_row];
                 let channels = &mut y[row * plain_row..][..plain_row];
@@ -97,8 +97,12 @@ impl Run for Relayout {
     }
 }
 
-/// Puts the channels of one row into blocks. `pixels` is at least 1.
-fn row_to_blocked(channels: &[f32], blocks: &mut [f32], pixels: usize) {
+/// Puts rows (channels) of `pixels` numbers into blocks: `[⌈rows/16⌉][pixels][16]`, with zeros beyond the last row. `pixels` is at
+/// least 1.
+///
+/// # Panics
+/// If there is less room.
+pub(crate) fn block_rows(channels: &[f32], blocks: &mut [f32], pixels: usize) {
     if pixels == 1 {
         let (copied, padding) = blocks.split_at_mut(channels.len());
         copied.copy_from_slice(channels);

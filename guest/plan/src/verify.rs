@@ -5,8 +5,8 @@
 //!   other value is an input. There are as many outputs as in the signature, of its datum types and numbers, row-major.
 //!   Names of inputs, of outputs, and of symbols are unique.
 //! - **Order.** A buffer is written by exactly one step, and read only by later ones. Nothing else is written.
-//! - **Aliases.** An alias names an earlier value, so chains of them end in something that is none. Both are row-major and
-//!   have equally many bytes; with symbols this is tried out for a few sizes, and left to the executor for all others.
+//! - **Aliases.** An alias names an earlier value, so chains of them end in something that is none. Both are row-major and have
+//!   equally many bytes, as far as numbers tell; where symbols decide, the executor compares.
 //! - **Constants.** They begin at multiples of 64 and are exactly as long as their dims say, which have no symbols.
 //! - **Dims.** Expressions are well formed. Blocked values are f32 of rank 3 or more. Where only the data decides the dims,
 //!   a tract step writes the value, and only tract steps and callers read it.

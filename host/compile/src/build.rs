@@ -178,10 +178,7 @@ fn plan_of_kernels(
 }
 
 /// Makes a plan of one step, the whole model by tract.
-fn plan_by_tract(
-    model: ModelProto,
-    describe: Describe<'_>,
-) -> Result<Plan<'static>, CompileError> {
+fn plan_by_tract(model: ModelProto, describe: Describe<'_>) -> Result<Plan<'static>, CompileError> {
     let operators = lower::count_operators(&model);
     let rewritten = rewrite::rewrite(model.clone()).map_err(rewrite_error)?;
     let description = describe(&rewritten.inputs, &rewritten.outputs);

@@ -250,11 +250,12 @@ impl Graph {
 
     /// Returns the element of a constant of f32 all of whose elements are equal, whatever its dims.
     pub(crate) fn constant_scalar(&self, id: ValueId) -> Option<f32> {
-        let elements = self.constant_f32(id)?;
-        let (&first, rest) = elements.split_first()?;
-        rest.iter()
-            .all(|x| x.to_bits() == first.to_bits())
-            .then_some(first)
+        let value = self.value(id);
+        let bytes = value.constant.as_ref()?;
+        let (first, rest) = bytes.split_first_chunk::<4>()?;
+        let mut rest = rest.chunks_exact(4);
+        let is_one = value.datum_type == DatumType::F32 && rest.all(|word| word == first);
+        is_one.then(|| f32::from_le_bytes(*first))
     }
 
     /// Returns the elements of a constant of i64 or i32.

@@ -53,8 +53,8 @@ use builder::Builder;
 use context::Context;
 pub(crate) use known::{Known, Sources};
 use leftover::Leftovers;
-pub(crate) use registry::is_known;
 use registry::importer;
+pub(crate) use registry::is_known;
 use support::Samples;
 
 /// Makes a graph of a model whose types are known.
@@ -133,10 +133,7 @@ fn import_node(
 }
 
 /// Returns datum types and dims of a node's outputs, as far as its importer can tell.
-pub(crate) fn types_of(
-    node: &NodeProto,
-    known: Known<'_>,
-) -> Vec<Option<(DatumType, Vec<TDim>)>> {
+pub(crate) fn types_of(node: &NodeProto, known: Known<'_>) -> Vec<Option<(DatumType, Vec<TDim>)>> {
     let types = || {
         let mut builder = Builder::new(known, true);
         let mut context = Context::new(&mut builder, node);
@@ -178,10 +175,7 @@ fn pruned(mut graph: Graph) -> Graph {
     let nodes_ids = nodes
         .iter_mut()
         .flat_map(|node| node.inputs.iter_mut().chain(&mut node.outputs));
-    for id in nodes_ids
-        .chain(&mut graph.inputs)
-        .chain(&mut graph.outputs)
-    {
+    for id in nodes_ids.chain(&mut graph.inputs).chain(&mut graph.outputs) {
         id.0 = places[id.index()];
     }
     graph.nodes = nodes;

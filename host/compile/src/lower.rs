@@ -7,7 +7,7 @@
 //! - [`partition`] joins operators without kernel to sub-graphs for tract.
 //! - [`batch`] finds out whether rows are best computed one by one.
 //! - [`layout`] decides which tensors lie in blocks, [`pack`] packs weights, [`order`] saves memory.
-//! - [`constants`] keeps bytes once.
+//! - [`constants`] keeps bytes once, [`tiles`] lists the functions that the compiler writes for the plan.
 
 mod batch;
 mod constants;
@@ -15,6 +15,9 @@ mod layout;
 mod order;
 mod pack;
 mod partition;
+#[cfg(test)]
+mod random;
+mod tiles;
 mod whole;
 
 use std::borrow::Cow;
@@ -46,6 +49,7 @@ pub(crate) fn lower(
     order::order_nodes(&mut graph);
     let mut plan = Writer::new(&graph).write(description);
     plan.row_symbol = row_symbol;
+    plan.tiles = tiles::tiles(&plan);
     Ok(plan)
 }
 

@@ -70,11 +70,9 @@ impl Contender {
                 let component = format!("{DIR}/{}.wasm", case.model);
                 return models::measure(sh, &component, case.inputs, iterations);
             }
-            Self::Executor => {
-                cmd!(sh, "{NATIVE_BENCH} executor {model} {count} {inputs...}")
-                    .quiet()
-                    .read()
-            }
+            Self::Executor => cmd!(sh, "{NATIVE_BENCH} executor {model} {count} {inputs...}")
+                .quiet()
+                .read(),
             Self::Tract => cmd!(sh, "{NATIVE_BENCH} tract {model} {count} {inputs...}")
                 .quiet()
                 .read(),

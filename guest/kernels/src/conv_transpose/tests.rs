@@ -209,7 +209,7 @@ fn refuses_what_does_not_fit() {
     };
     let case = Case::of(&[1, 4, 3, 3], 2, &[2, 2], &[2, 2]);
     let (x, w) = (plain(&case.x), plain(&case.weights()));
-    refused(&case, &[x.clone()], &case.y());
+    refused(&case, std::slice::from_ref(&x), &case.y());
     refused(&case, &[x.clone(), w.clone(), plain(&[2])], &case.y());
     refused(&case, &[x.clone(), plain(&[4, 3, 2, 2])], &case.y());
     refused(&case, &[x.clone(), w.clone()], &[2, 2, 6, 6]);

@@ -18,7 +18,7 @@ use crate::unary;
 
 /// How many bytes of rows, or of packed columns, are computed with at a time: as many of both as stay in a cache of the second
 /// level.
-const CHUNK_BYTES: usize = 192 << 10;
+const CHUNK_BYTES: usize = 384 << 10;
 
 /// For fewer rows, packing a right-hand side takes longer than reading it where it lies.
 const ROWS_TO_PACK: usize = 12;

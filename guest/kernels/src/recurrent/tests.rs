@@ -107,7 +107,7 @@ fn run(recurrent: &Recurrent, tensors: &Tensors, isa: Isa) -> Vec<Vec<f32>> {
     let mut data: Vec<&[u8]> = [&tensors.x, &packed.0, &packed.1]
         .map(|numbers| bytemuck::cast_slice(numbers))
         .to_vec();
-    let numbers = |numbers: &'_ Option<Vec<f32>>| numbers.clone().map(|n| bytemuck::cast_vec(n));
+    let numbers = |numbers: &'_ Option<Vec<f32>>| numbers.clone().map(bytemuck::cast_vec);
     let optional: [Option<Vec<u32>>; 5] = [
         numbers(&tensors.bias),
         tensors.lengths.clone().map(bytemuck::cast_vec),

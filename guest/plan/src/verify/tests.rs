@@ -145,15 +145,23 @@ fn aliases_name_earlier_values_of_equal_size() {
             value.storage = Storage::Alias(ValueId(target));
         })
     };
-    let dims = |dims: Vec<DimExpr>| change_value("flat", |value| value.dims = Some(dims));
+    let bias_as = |dims: &[i64], datum_type| {
+        broken(|plan| {
+            let mut value = plan.values[id(plan, "bias").index()].clone();
+            value.name = "again".into();
+            value.datum_type = datum_type;
+            value.dims = Some(dims.iter().copied().map(DimExpr::number).collect());
+            value.storage = Storage::Alias(id(plan, "bias"));
+            plan.values.push(value);
+        })
+    };
     let errors = [
         alias(7),
         alias(8),
         alias(99),
         alias(5),
-        alias(0),
-        dims(vec![DimExpr::symbol(SymbolId(0)), DimExpr::number(40)]),
-        change_value("flat", |value| value.datum_type = DatumType::F64),
+        bias_as(&[4, 7], DatumType::F32),
+        bias_as(&[32], DatumType::F64),
         change_value("plain", |value| value.layout = Layout::Blocked),
     ];
     expect![[r#"
@@ -161,9 +169,8 @@ fn aliases_name_earlier_values_of_equal_size() {
         value 7 `flat`: expected an alias of an earlier value, found one of %8
         value 7 `flat`: expected an alias of an earlier value, found one of %99
         value 7 `flat`: expected an alias between row-major values of known dims, found f32[N*2, 40] of f32[N, 20, 2, 2] blocked
-        value 7 `flat`: expected an alias of equally many bytes, found f32[N*2, 40] of `image`: f32[N, 3, 8, 8]
-        value 7 `flat`: expected an alias of equally many bytes, found f32[N, 40] of `plain`: f32[N, 20, 2, 2]
-        value 7 `flat`: expected an alias of equally many bytes, found f64[N*2, 40] of `plain`: f32[N, 20, 2, 2]
+        value 13 `again`: expected an alias of equally many bytes, found f32[4, 7] of `bias`: f32[32]
+        value 13 `again`: expected an alias of equally many bytes, found f64[32] of `bias`: f32[32]
         value 7 `flat`: expected an alias between row-major values of known dims, found f32[N*2, 40] of f32[N, 20, 2, 2] blocked"#]].assert_eq(&errors.join("\n"));
 }
 

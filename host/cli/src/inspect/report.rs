@@ -79,7 +79,11 @@ impl<'a> Report<'a> {
         writeln!(out, "{}", self.signature())?;
         writeln!(out, "{}", self.sizes())?;
         if self.tract_operators.is_empty() {
-            writeln!(out, "lean: every step of the plan is a kernel, {} in all\n", self.steps)?;
+            writeln!(
+                out,
+                "lean: every step of the plan is a kernel, {} in all\n",
+                self.steps
+            )?;
         } else {
             let mut table = Table::new(&["operator", "by tract"]);
             for (operator, count) in &self.tract_operators {

@@ -45,10 +45,7 @@ fn a_summary_says_what_was_built() {
     );
     assert_eq!(
         lines[5..7],
-        [
-            "  plan    1 steps",
-            "  tract   none: the component is lean"
-        ]
+        ["  plan    1 steps", "  tract   none: the component is lean"]
     );
     assert!(
         lines[7].starts_with("  took    ") && lines[7].ends_with(" to compile it for this machine"),

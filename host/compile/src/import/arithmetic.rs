@@ -23,7 +23,10 @@ pub(super) const OPERATORS: &[Entry] = &[
     ("Less", Importer::Compare(BinaryOp::Less)),
     ("LessOrEqual", Importer::Compare(BinaryOp::LessOrEqual)),
     ("Greater", Importer::Compare(BinaryOp::Greater)),
-    ("GreaterOrEqual", Importer::Compare(BinaryOp::GreaterOrEqual)),
+    (
+        "GreaterOrEqual",
+        Importer::Compare(BinaryOp::GreaterOrEqual),
+    ),
     ("BitShift", Importer::Function(shift)),
     ("Mod", Importer::Function(modulo)),
     ("Pow", Importer::Function(pow)),

@@ -17,7 +17,10 @@ pub(super) const OPERATORS: &[Entry] = &[
     ("Attention", Importer::Function(attention)),
     ("RotaryEmbedding", Importer::Function(rotary)),
     ("com.microsoft.RotaryEmbedding", Importer::Function(rotary)),
-    ("com.microsoft.MultiHeadAttention", Importer::Function(multi_head)),
+    (
+        "com.microsoft.MultiHeadAttention",
+        Importer::Function(multi_head),
+    ),
     ("com.microsoft.Attention", Importer::Function(packed)),
 ];
 
@@ -64,10 +67,14 @@ fn attention(node: &mut Context<'_, '_>) -> Option<()> {
         k,
         v,
         mask,
-        scale: node.has_attribute("scale").then(|| node.float_or("scale", 1.0)),
+        scale: node
+            .has_attribute("scale")
+            .then(|| node.float_or("scale", 1.0)),
         softcap: node.float_or("softcap", 0.0),
     };
-    let mode = node.wants(3).then(|| node.int_or("qk_matmul_output_mode", 0));
+    let mode = node
+        .wants(3)
+        .then(|| node.int_or("qk_matmul_output_mode", 0));
     let (mut y, scores) = attend(node, &heads, mode)?;
     if is_flat {
         y = join_heads(node, y)?;
@@ -104,7 +111,15 @@ fn repeat_heads(node: &mut Context<'_, '_>, x: ValueId, q: ValueId) -> Option<Va
     }
     let times = quotient(std::slice::from_ref(&all), std::slice::from_ref(&heads))?;
     let one = TDim::from(1);
-    let dims = |times: TDim| vec![batch.clone(), heads.clone(), times, len.clone(), size.clone()];
+    let dims = |times: TDim| {
+        vec![
+            batch.clone(),
+            heads.clone(),
+            times,
+            len.clone(),
+            size.clone(),
+        ]
+    };
     let x = node.reshape(x, dims(one))?;
     let x = node.expand(x, dims(times))?;
     node.reshape(x, vec![batch.clone(), all, len.clone(), size.clone()])
@@ -140,11 +155,7 @@ fn attention_mask(
     Some(mask)
 }
 
-fn add_masks(
-    node: &mut Context<'_, '_>,
-    mask: Option<ValueId>,
-    other: ValueId,
-) -> Option<ValueId> {
+fn add_masks(node: &mut Context<'_, '_>, mask: Option<ValueId>, other: ValueId) -> Option<ValueId> {
     match mask {
         Some(mask) => node.binary(BinaryOp::Add, mask, other),
         None => Some(other),
@@ -166,7 +177,7 @@ fn padded_mask(node: &mut Context<'_, '_>, mask: ValueId, columns: &TDim) -> Opt
     let mut dims = node.dims(mask);
     let last = dims.last_mut()?;
     let shorter = last.as_i64().zip(columns.as_i64());
-    if last.is_one() || !shorter.is_some_and(|(own, all)| own < all) {
+    if last.is_one() || shorter.is_none_or(|(own, all)| own >= all) {
         return Some(mask);
     }
     last.clone_from(columns);
@@ -349,7 +360,11 @@ fn keys_mask(node: &mut Context<'_, '_>) -> Option<ValueId> {
 /// `x, positions, cos, sin`.
 fn rotary(node: &mut Context<'_, '_>) -> Option<()> {
     let positions_first = node.declared(1) == Some(DatumType::I64);
-    let (cos_at, sin_at, position_at) = if positions_first { (2, 3, 1) } else { (1, 2, 3) };
+    let (cos_at, sin_at, position_at) = if positions_first {
+        (2, 3, 1)
+    } else {
+        (1, 2, 3)
+    };
     let original = node.input(0)?;
     let flat = node.rank(original) == 3;
     let x = if flat {

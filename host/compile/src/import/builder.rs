@@ -117,7 +117,10 @@ impl<'a> Builder<'a> {
         datum_type: DatumType,
         dims: Vec<TDim>,
     ) -> Option<ValueId> {
-        if dims.iter().any(|dim| dim.as_i64().is_some_and(|dim| dim < 0)) {
+        if dims
+            .iter()
+            .any(|dim| dim.as_i64().is_some_and(|dim| dim < 0))
+        {
             return None;
         }
         let exprs = if self.dry {
@@ -215,7 +218,9 @@ impl<'a> Builder<'a> {
             name,
             Named {
                 computed: Some(id),
-                stored: named.stored.or((computed == named.datum_type).then_some(id)),
+                stored: named
+                    .stored
+                    .or((computed == named.datum_type).then_some(id)),
                 ..named
             },
         );

@@ -15,6 +15,9 @@ use crate::rewrite::graph::{attribute, input, int, ints, node_name};
 
 /// One node of a model, on its way to become kernels.
 ///
+/// Datum type and dims of an output.
+type OutputType = (DatumType, Vec<TDim>);
+
 /// Methods return `None` where something is not known or not there; an importer then returns `None` as well, and the node is
 /// left to tract.
 pub(super) struct Context<'b, 'a> {
@@ -38,7 +41,7 @@ impl<'b, 'a> Context<'b, 'a> {
     }
 
     /// Gives the outputs their names; `None` if one that is read is missing.
-    pub(super) fn finish(mut self) -> Option<Vec<Option<(DatumType, Vec<TDim>)>>> {
+    pub(super) fn finish(mut self) -> Option<Vec<Option<OutputType>>> {
         let mut types = vec![];
         for index in 0..self.outputs.len() {
             let Some((id, datum_type)) = self.outputs[index] else {
@@ -443,19 +446,17 @@ impl<'b, 'a> Context<'b, 'a> {
         elements: impl FnOnce() -> Vec<f32>,
     ) -> ValueId {
         let name = self.fresh();
-        self.builder
-            .add_constant(name, DatumType::F32, dims, || {
-                constants::f32_bytes(&elements())
-            })
+        self.builder.add_constant(name, DatumType::F32, dims, || {
+            constants::f32_bytes(&elements())
+        })
     }
 
     /// Adds a constant of i64.
     pub(super) fn constant_i64(&mut self, dims: &[usize], elements: &[i64]) -> ValueId {
         let name = self.fresh();
-        self.builder
-            .add_constant(name, DatumType::I64, dims, || {
-                elements.iter().flat_map(|x| x.to_le_bytes()).collect()
-            })
+        self.builder.add_constant(name, DatumType::I64, dims, || {
+            elements.iter().flat_map(|x| x.to_le_bytes()).collect()
+        })
     }
 
     /// Adds a constant of any datum type.
@@ -531,8 +532,7 @@ impl<'b, 'a> Context<'b, 'a> {
     ) -> Option<ValueId> {
         let name = self.fresh();
         let id = self.builder.add(name, datum_type, dims)?;
-        self.builder
-            .add_node(node_name(self.node), op, inputs, id);
+        self.builder.add_node(node_name(self.node), op, inputs, id);
         Some(id)
     }
 

@@ -7,8 +7,8 @@ use tract_onnx::prelude::TDim;
 
 use super::context::Context;
 use super::dims::fixed;
-use super::registry::{Entry, Importer};
 use super::pools::{AutoPad, Window};
+use super::registry::{Entry, Importer};
 use crate::graph::ValueId;
 
 pub(super) const OPERATORS: &[Entry] = &[
@@ -85,16 +85,26 @@ fn conv_transpose(node: &mut Context<'_, '_>) -> Option<()> {
         return None;
     }
     let spatial = kernel.len();
-    let kernel_u32: Vec<u32> = kernel.iter().map(|&k| u32::try_from(k).ok()).collect::<Option<_>>()?;
+    let kernel_u32: Vec<u32> = kernel
+        .iter()
+        .map(|&k| u32::try_from(k).ok())
+        .collect::<Option<_>>()?;
     let strides = super::pools::positive(node, "strides", spatial)?;
     let dilations = super::pools::positive(node, "dilations", spatial)?;
-    let mut dims = vec![x_dims[0].clone(), (w_dims[1].as_i64()?.checked_mul(group)?).into()];
+    let mut dims = vec![
+        x_dims[0].clone(),
+        (w_dims[1].as_i64()?.checked_mul(group)?).into(),
+    ];
     let mut pads_before = vec![];
     for axis in 0..spatial {
         let whole = Whole {
             size: &x_dims[2 + axis],
             stride: strides[axis].into(),
-            extent: i64::try_from(kernel[axis]).ok()?.checked_sub(1)?.checked_mul(dilations[axis].into())? + 1,
+            extent: i64::try_from(kernel[axis])
+                .ok()?
+                .checked_sub(1)?
+                .checked_mul(dilations[axis].into())?
+                + 1,
             axis,
             spatial,
         };
@@ -150,7 +160,9 @@ impl Whole<'_> {
                 let from_end = self.spatial - self.axis;
                 Some((*shape.get(shape.len().checked_sub(from_end)?)?).into())
             }
-            (None, AutoPad::SameUpper | AutoPad::SameLower) => Some(self.size.clone() * self.stride),
+            (None, AutoPad::SameUpper | AutoPad::SameLower) => {
+                Some(self.size.clone() * self.stride)
+            }
             (None, AutoPad::Explicit | AutoPad::Valid) => None,
         };
         if let Some(wanted) = wanted {
@@ -210,7 +222,10 @@ fn col2im(node: &mut Context<'_, '_>) -> Option<()> {
     let before = pads[..spatial].iter().map(|&pad| u32::try_from(pad).ok());
     let kernel = Kernel::ConvTranspose(ConvTranspose {
         group: u32::try_from(channels).ok()?,
-        kernel: block.iter().map(|&size| u32::try_from(size).ok()).collect::<Option<_>>()?,
+        kernel: block
+            .iter()
+            .map(|&size| u32::try_from(size).ok())
+            .collect::<Option<_>>()?,
         strides,
         dilations,
         pads_before: before.collect::<Option<_>>()?,

@@ -48,7 +48,9 @@ fn write(
             ops.push(DimOp::Multiply);
         }
         TDim::Div(dim, divisor) => {
-            let divisor = i64::try_from(*divisor).ok().filter(|&divisor| divisor > 0)?;
+            let divisor = i64::try_from(*divisor)
+                .ok()
+                .filter(|&divisor| divisor > 0)?;
             write(dim, symbols, ops, depth)?;
             write(&TDim::Val(divisor), symbols, ops, depth + 1)?;
             ops.push(DimOp::Divide);
@@ -70,7 +72,8 @@ pub(super) fn fixed(dims: &[TDim]) -> Option<Vec<usize>> {
 
 /// Returns how many elements there are; `None` if that overflows.
 pub(super) fn product(dims: &[TDim]) -> Option<TDim> {
-    dims.iter().try_fold(TDim::from(1), |product, dim| mul(&product, dim))
+    dims.iter()
+        .try_fold(TDim::from(1), |product, dim| mul(&product, dim))
 }
 
 /// Multiplies; `None` if numbers overflow.

@@ -59,7 +59,10 @@ fn einsum(node: &mut Context<'_, '_>) -> Option<()> {
     let mut result = diagonal(node, operands.next()?)?;
     while let Some(operand) = operands.next() {
         let operand = diagonal(node, operand)?;
-        let later = operands.as_slice().iter().flat_map(|operand| &operand.labels);
+        let later = operands
+            .as_slice()
+            .iter()
+            .flat_map(|operand| &operand.labels);
         let needed: Vec<char> = output.iter().chain(later).copied().collect();
         result = combine(node, result, operand, &needed)?;
     }
@@ -99,8 +102,15 @@ fn ellipsis_label(from_end: usize) -> char {
 
 /// The ellipsis, then what occurs once, sorted.
 fn implicit_output(operands: &[Operand], ellipsis: usize) -> Vec<char> {
-    let all: Vec<char> = operands.iter().flat_map(|operand| operand.labels.clone()).collect();
-    let mut letters: Vec<char> = all.iter().copied().filter(|label| *label < ELLIPSIS).collect();
+    let all: Vec<char> = operands
+        .iter()
+        .flat_map(|operand| operand.labels.clone())
+        .collect();
+    let mut letters: Vec<char> = all
+        .iter()
+        .copied()
+        .filter(|label| *label < ELLIPSIS)
+        .collect();
     letters.sort_unstable();
     let once = |label: &char| all.iter().filter(|other| *other == label).count() == 1;
     let axes = (0..ellipsis).rev().map(ellipsis_label);
@@ -109,22 +119,33 @@ fn implicit_output(operands: &[Operand], ellipsis: usize) -> Vec<char> {
 
 /// Takes the diagonal of axes with one label.
 fn diagonal(node: &mut Context<'_, '_>, operand: Operand) -> Option<Operand> {
-    let Operand { mut value, mut labels } = operand;
+    let Operand {
+        mut value,
+        mut labels,
+    } = operand;
     loop {
         let repeated = (0..labels.len()).find_map(|first| {
             let mut rest = labels[first + 1..].iter();
-            Some((first, first + 1 + rest.position(|other| *other == labels[first])?))
+            Some((
+                first,
+                first + 1 + rest.position(|other| *other == labels[first])?,
+            ))
         });
         let Some((first, second)) = repeated else {
             return Some(Operand { value, labels });
         };
-        let mut order: Vec<usize> = (0..labels.len()).filter(|&a| a != first && a != second).collect();
+        let mut order: Vec<usize> = (0..labels.len())
+            .filter(|&a| a != first && a != second)
+            .collect();
         order.extend([first, second]);
         value = node.transpose(value, &order)?;
         let mut dims = node.dims(value);
         let (size, other) = (dims.pop()?, dims.pop()?);
         let size_number = size.as_i64().filter(|size| other.as_i64() == Some(*size))?;
-        let mut kept: Vec<char> = order[..order.len() - 2].iter().map(|&a| labels[a]).collect();
+        let mut kept: Vec<char> = order[..order.len() - 2]
+            .iter()
+            .map(|&a| labels[a])
+            .collect();
         kept.push(labels[first]);
         dims.push(product(&[size.clone(), other])?);
         value = node.reshape(value, dims.clone())?;
@@ -152,7 +173,9 @@ fn sum_others(node: &mut Context<'_, '_>, operand: Operand, needed: &[char]) -> 
     }
     let value = node.reduce(ReduceOp::Sum, value, &summed)?;
     let dims = node.dims(value);
-    let kept: Vec<usize> = (0..labels.len()).filter(|axis| !summed.contains(axis)).collect();
+    let kept: Vec<usize> = (0..labels.len())
+        .filter(|axis| !summed.contains(axis))
+        .collect();
     let value = node.reshape(value, kept.iter().map(|&axis| dims[axis].clone()).collect())?;
     let labels = kept.into_iter().map(|axis| labels[axis]).collect();
     Some(Operand { value, labels })
@@ -203,7 +226,10 @@ fn combine(
         let mut right_dims = node.dims(right);
         let ones = vec![TDim::from(1); rows.len()];
         right_dims.splice(batch.len()..batch.len(), ones);
-        let (left, right) = (node.reshaped(left, left_dims)?, node.reshaped(right, right_dims)?);
+        let (left, right) = (
+            node.reshaped(left, left_dims)?,
+            node.reshaped(right, right_dims)?,
+        );
         let value = node.binary(BinaryOp::Mul, left, right)?;
         return Some(Operand { value, labels });
     }

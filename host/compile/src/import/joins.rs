@@ -25,11 +25,7 @@ fn concat(node: &mut Context<'_, '_>) -> Option<()> {
 }
 
 /// Joins values along an axis.
-pub(super) fn join(
-    node: &mut Context<'_, '_>,
-    parts: &[ValueId],
-    axis: usize,
-) -> Option<ValueId> {
+pub(super) fn join(node: &mut Context<'_, '_>, parts: &[ValueId], axis: usize) -> Option<ValueId> {
     let (&first, rest) = parts.split_first()?;
     if rest.is_empty() {
         return Some(first);

@@ -58,12 +58,7 @@ impl<'a> Leftovers<'a> {
     }
 
     /// Adds the nodes that compute a size, and returns its name.
-    fn copy(
-        &mut self,
-        builder: &mut Builder<'_>,
-        name: &str,
-        for_node: &str,
-    ) -> Option<String> {
+    fn copy(&mut self, builder: &mut Builder<'_>, name: &str, for_node: &str) -> Option<String> {
         let renamed = format!("{name}{for_node}");
         if self.copies.contains_key(&renamed) {
             return Some(renamed);

@@ -10,8 +10,14 @@ use super::registry::{Entry, Importer};
 use crate::graph::ValueId;
 
 pub(super) const OPERATORS: &[Entry] = &[
-    ("NegativeLogLikelihoodLoss", Importer::Function(negative_log_likelihood)),
-    ("SoftmaxCrossEntropyLoss", Importer::Function(softmax_cross_entropy)),
+    (
+        "NegativeLogLikelihoodLoss",
+        Importer::Function(negative_log_likelihood),
+    ),
+    (
+        "SoftmaxCrossEntropyLoss",
+        Importer::Function(softmax_cross_entropy),
+    ),
 ];
 
 fn negative_log_likelihood(node: &mut Context<'_, '_>) -> Option<()> {

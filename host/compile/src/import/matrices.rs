@@ -15,7 +15,10 @@ use crate::graph::ValueId;
 pub(super) const OPERATORS: &[Entry] = &[
     ("MatMul", Importer::Function(matmul)),
     ("Gemm", Importer::Function(gemm)),
-    ("com.microsoft.FusedMatMul", Importer::Function(fused_matmul)),
+    (
+        "com.microsoft.FusedMatMul",
+        Importer::Function(fused_matmul),
+    ),
 ];
 
 fn matmul(node: &mut Context<'_, '_>) -> Option<()> {

@@ -14,19 +14,40 @@ use crate::graph::ValueId;
 pub(super) const OPERATORS: &[Entry] = &[
     ("Softmax", Importer::Function(softmax)),
     ("LogSoftmax", Importer::Function(softmax)),
-    ("BatchNormalization", Importer::Function(batch_normalization)),
-    ("LayerNormalization", Importer::Function(layer_normalization)),
+    (
+        "BatchNormalization",
+        Importer::Function(batch_normalization),
+    ),
+    (
+        "LayerNormalization",
+        Importer::Function(layer_normalization),
+    ),
     ("RMSNormalization", Importer::Function(rms_normalization)),
-    ("SimplifiedLayerNormalization", Importer::Function(rms_normalization)),
-    ("com.microsoft.SkipLayerNormalization", Importer::Function(skip_layer_normalization)),
+    (
+        "SimplifiedLayerNormalization",
+        Importer::Function(rms_normalization),
+    ),
+    (
+        "com.microsoft.SkipLayerNormalization",
+        Importer::Function(skip_layer_normalization),
+    ),
     (
         "com.microsoft.SkipSimplifiedLayerNormalization",
         Importer::Function(skip_layer_normalization),
     ),
-    ("InstanceNormalization", Importer::Function(instance_normalization)),
-    ("GroupNormalization", Importer::Function(group_normalization)),
+    (
+        "InstanceNormalization",
+        Importer::Function(instance_normalization),
+    ),
+    (
+        "GroupNormalization",
+        Importer::Function(group_normalization),
+    ),
     ("LpNormalization", Importer::Function(lp_normalization)),
-    ("MeanVarianceNormalization", Importer::Function(mean_variance_normalization)),
+    (
+        "MeanVarianceNormalization",
+        Importer::Function(mean_variance_normalization),
+    ),
     ("LRN", Importer::Function(lrn)),
 ];
 
@@ -100,7 +121,10 @@ fn batch_statistics(node: &mut Context<'_, '_>) -> Option<()> {
     let deviation = deviation(node, variance)?;
     let normal = node.binary(BinaryOp::Div, centred, deviation)?;
     let (scale, bias) = (node.input(1)?, node.input(2)?);
-    let (scale, bias) = (node.reshape(scale, channel.clone())?, node.reshape(bias, channel)?);
+    let (scale, bias) = (
+        node.reshape(scale, channel.clone())?,
+        node.reshape(bias, channel)?,
+    );
     let scaled = node.binary(BinaryOp::Mul, normal, scale)?;
     let y = node.binary(BinaryOp::Add, scaled, bias)?;
     node.output(0, y)?;

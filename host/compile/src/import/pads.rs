@@ -22,7 +22,9 @@ fn pad(node: &mut Context<'_, '_>) -> Option<()> {
     };
     let axes: Vec<usize> = if node.has(3) {
         let axes = node.integers(3)?;
-        axes.iter().map(|&index| axis(index, rank)).collect::<Option<_>>()?
+        axes.iter()
+            .map(|&index| axis(index, rank))
+            .collect::<Option<_>>()?
     } else {
         (0..rank).collect()
     };
@@ -53,5 +55,9 @@ fn value(node: &Context<'_, '_>) -> Option<f64> {
     if node.opset() < 11 {
         return Some(node.float_or("value", 0.0).into());
     }
-    if node.has(2) { node.number(2) } else { Some(0.0) }
+    if node.has(2) {
+        node.number(2)
+    } else {
+        Some(0.0)
+    }
 }

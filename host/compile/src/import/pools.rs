@@ -59,7 +59,10 @@ impl Window {
             return None;
         }
         let mut window = Self {
-            kernel: kernel.iter().map(|&k| u32::try_from(k).ok()).collect::<Option<_>>()?,
+            kernel: kernel
+                .iter()
+                .map(|&k| u32::try_from(k).ok())
+                .collect::<Option<_>>()?,
             strides: positive(node, "strides", spatial)?,
             dilations: positive(node, "dilations", spatial)?,
             pads_before: vec![0; spatial],
@@ -85,8 +88,10 @@ impl Window {
                     let total = window.same_padding(axis, size)?;
                     let (less, more) = (total / 2, total - total / 2);
                     let upper = same == AutoPad::SameUpper;
-                    window.pads_before[axis] = u32::try_from(if upper { less } else { more }).ok()?;
-                    window.pads_after[axis] = u32::try_from(if upper { more } else { less }).ok()?;
+                    window.pads_before[axis] =
+                        u32::try_from(if upper { less } else { more }).ok()?;
+                    window.pads_after[axis] =
+                        u32::try_from(if upper { more } else { less }).ok()?;
                 }
             }
         }

@@ -17,15 +17,30 @@ use crate::graph::ValueId;
 pub(super) const OPERATORS: &[Entry] = &[
     ("QuantizeLinear", Importer::Function(quantize)),
     ("DequantizeLinear", Importer::Function(dequantize)),
-    ("DynamicQuantizeLinear", Importer::Function(dynamic_quantize)),
+    (
+        "DynamicQuantizeLinear",
+        Importer::Function(dynamic_quantize),
+    ),
     ("MatMulInteger", Importer::Function(integer_product)),
     ("ConvInteger", Importer::Function(integer_conv)),
     ("QLinearMatMul", Importer::Function(quantised_product)),
     ("QLinearConv", Importer::Function(quantised_conv)),
-    ("com.microsoft.QLinearAdd", Importer::Function(quantised_binary)),
-    ("com.microsoft.QLinearMul", Importer::Function(quantised_binary)),
-    ("com.microsoft.DynamicQuantizeMatMul", Importer::Function(float_product)),
-    ("com.microsoft.MatMulIntegerToFloat", Importer::Function(float_product)),
+    (
+        "com.microsoft.QLinearAdd",
+        Importer::Function(quantised_binary),
+    ),
+    (
+        "com.microsoft.QLinearMul",
+        Importer::Function(quantised_binary),
+    ),
+    (
+        "com.microsoft.DynamicQuantizeMatMul",
+        Importer::Function(float_product),
+    ),
+    (
+        "com.microsoft.MatMulIntegerToFloat",
+        Importer::Function(float_product),
+    ),
 ];
 
 /// `round(x / scale) + zero`, saturated. Blocks of an axis may have a scale each.

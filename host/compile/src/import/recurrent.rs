@@ -13,7 +13,10 @@ pub(super) const OPERATORS: &[Entry] = &[
     ("LSTM", Importer::Function(recurrent)),
     ("GRU", Importer::Function(recurrent)),
     ("RNN", Importer::Function(recurrent)),
-    ("com.microsoft.DynamicQuantizeLSTM", Importer::Function(recurrent)),
+    (
+        "com.microsoft.DynamicQuantizeLSTM",
+        Importer::Function(recurrent),
+    ),
 ];
 
 /// Weights must be constants, as they are packed.
@@ -76,9 +79,7 @@ fn recurrent(node: &mut Context<'_, '_>) -> Option<()> {
 /// Returns the cell and how many gates it has, if its functions are the usual ones.
 fn cell(node: &Context<'_, '_>) -> Option<(RecurrentCell, usize)> {
     let (cell, gates, functions): (_, _, &[&str]) = match node.operator() {
-        "LSTM" | "DynamicQuantizeLSTM" => {
-            (RecurrentCell::Lstm, 4, &["sigmoid", "tanh", "tanh"])
-        }
+        "LSTM" | "DynamicQuantizeLSTM" => (RecurrentCell::Lstm, 4, &["sigmoid", "tanh", "tanh"]),
         "GRU" => {
             let linear_before_reset = node.flag("linear_before_reset", false);
             let cell = RecurrentCell::Gru {

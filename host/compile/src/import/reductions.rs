@@ -1,7 +1,7 @@
 //! Reductions over axes.
 
-use tensorlet_plan::kernel::{Reduce, ReduceOp};
 use tensorlet_plan::Kernel;
+use tensorlet_plan::kernel::{Reduce, ReduceOp};
 use tensorlet_tensor::DatumType;
 use tract_onnx::prelude::TDim;
 

@@ -45,7 +45,14 @@ fn resize(node: &mut Context<'_, '_>) -> Option<()> {
         let y = node.kernel(kernel, &[x], datum_type, sizes)?;
         return node.output(0, y);
     }
-    let y = resize_others(node, x, &changed, &Target { sizes, scales }, mode, coordinates)?;
+    let y = resize_others(
+        node,
+        x,
+        &changed,
+        &Target { sizes, scales },
+        mode,
+        coordinates,
+    )?;
     node.output(0, y)
 }
 
@@ -59,7 +66,9 @@ fn resize_others(
     coordinates: ResizeCoordinates,
 ) -> Option<ValueId> {
     let dims = node.dims(x);
-    let kept: Vec<usize> = (0..dims.len()).filter(|axis| !changed.contains(axis)).collect();
+    let kept: Vec<usize> = (0..dims.len())
+        .filter(|axis| !changed.contains(axis))
+        .collect();
     let order = [kept.as_slice(), changed].concat();
     let pick = |from: &[TDim], axes: &[usize]| -> Vec<TDim> {
         axes.iter().map(|&axis| from[axis].clone()).collect()
@@ -132,11 +141,14 @@ struct Target {
 
 fn target(node: &Context<'_, '_>, dims: &[TDim]) -> Option<Target> {
     let axes: Vec<usize> = match node.ints("axes") {
-        Some(axes) => axes.iter().map(|&index| axis(index, dims.len())).collect::<Option<_>>()?,
+        Some(axes) => axes
+            .iter()
+            .map(|&index| axis(index, dims.len()))
+            .collect::<Option<_>>()?,
         None => (0..dims.len()).collect(),
     };
     if let Some(found) = scales(node).filter(|scales| !scales.is_empty()) {
-        if found.len() != axes.len() || found.iter().any(|scale| !(*scale > 0.0)) {
+        if found.len() != axes.len() || found.iter().any(|scale| scale.is_nan() || *scale <= 0.0) {
             return None;
         }
         let (mut sizes, mut scales) = (dims.to_vec(), vec![1.0; dims.len()]);

@@ -88,7 +88,10 @@ fn squeeze(node: &mut Context<'_, '_>) -> Option<()> {
             (0..fixed.len()).filter(|&axis| fixed[axis] == 1).collect()
         }
     };
-    if removed.iter().any(|&axis| dims[axis].as_i64().is_some_and(|dim| dim != 1)) {
+    if removed
+        .iter()
+        .any(|&axis| dims[axis].as_i64().is_some_and(|dim| dim != 1))
+    {
         return None;
     }
     let kept = dims.into_iter().enumerate();
@@ -138,11 +141,25 @@ fn depth_to_space(node: &mut Context<'_, '_>) -> Option<()> {
     let inner = quotient(&[c], &[b.clone(), b.clone()])?;
     let (split, permutation) = match node.text_or("mode", "DCR")? {
         "DCR" => (
-            vec![n.clone(), b.clone(), b.clone(), inner.clone(), h.clone(), w.clone()],
+            vec![
+                n.clone(),
+                b.clone(),
+                b.clone(),
+                inner.clone(),
+                h.clone(),
+                w.clone(),
+            ],
             [0, 3, 4, 1, 5, 2],
         ),
         "CRD" => (
-            vec![n.clone(), inner.clone(), b.clone(), b.clone(), h.clone(), w.clone()],
+            vec![
+                n.clone(),
+                inner.clone(),
+                b.clone(),
+                b.clone(),
+                h.clone(),
+                w.clone(),
+            ],
             [0, 1, 4, 2, 5, 3],
         ),
         _ => return None,
@@ -158,8 +175,15 @@ fn space_to_depth(node: &mut Context<'_, '_>) -> Option<()> {
     let [n, c, h, w] = <[TDim; 4]>::try_from(node.dims(x)).ok()?;
     let block = node.int("blocksize").filter(|&block| block > 0)?;
     let b = TDim::from(block);
-    let (rows, columns) = (quotient(&[h], &[b.clone()])?, quotient(&[w], &[b.clone()])?);
-    let split = vec![n.clone(), c.clone(), rows.clone(), b.clone(), columns.clone(), b.clone()];
+    let (rows, columns) = (quotient(&[h], std::slice::from_ref(&b))?, quotient(&[w], std::slice::from_ref(&b))?);
+    let split = vec![
+        n.clone(),
+        c.clone(),
+        rows.clone(),
+        b.clone(),
+        columns.clone(),
+        b.clone(),
+    ];
     let x = node.reshape(x, split)?;
     let x = node.transpose(x, &[0, 3, 5, 1, 2, 4])?;
     let dims = vec![n, product(&[c, b.clone(), b])?, rows, columns];
@@ -170,7 +194,14 @@ fn space_to_depth(node: &mut Context<'_, '_>) -> Option<()> {
 fn shape(node: &mut Context<'_, '_>) -> Option<()> {
     let x = node.input(0)?;
     let rank = i64::try_from(node.rank(x)).ok()?;
-    let clamp = |axis: i64| (if axis < 0 { axis.saturating_add(rank) } else { axis }).clamp(0, rank);
+    let clamp = |axis: i64| {
+        (if axis < 0 {
+            axis.saturating_add(rank)
+        } else {
+            axis
+        })
+        .clamp(0, rank)
+    };
     let begin = clamp(node.int_or("start", 0));
     let end = clamp(node.int_or("end", rank)).max(begin);
     let y = dims_of(node, x, begin as u32, end - begin)?;
@@ -210,7 +241,9 @@ fn tile(node: &mut Context<'_, '_>) -> Option<()> {
         return None;
     }
     let dims = old.iter().zip(&repeats);
-    let dims = dims.map(|(dim, repeat)| mul(dim, repeat)).collect::<Option<_>>()?;
+    let dims = dims
+        .map(|(dim, repeat)| mul(dim, repeat))
+        .collect::<Option<_>>()?;
     let datum_type = node.datum_type(x);
     let y = node.kernel(Kernel::Tile, &[x], datum_type, dims)?;
     node.output(0, y)
@@ -305,7 +338,10 @@ fn range_len(node: &Context<'_, '_>) -> Option<TDim> {
 
 /// Returns `0, 1, 2, …` as i64.
 pub(super) fn positions(node: &mut Context<'_, '_>, len: TDim) -> Option<ValueId> {
-    if let Some(len) = len.as_i64().filter(|&len| (0..MAX_WRITTEN as i64).contains(&len)) {
+    if let Some(len) = len
+        .as_i64()
+        .filter(|&len| (0..MAX_WRITTEN as i64).contains(&len))
+    {
         let numbers: Vec<i64> = (0..len).collect();
         return Some(node.constant_i64(&[numbers.len()], &numbers));
     }

@@ -95,7 +95,10 @@ fn bounds(node: &Context<'_, '_>, rank: usize) -> Option<Vec<Bound>> {
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return None;
     }
-    let bounds = starts.into_iter().zip(ends).zip(axes.into_iter().zip(steps));
+    let bounds = starts
+        .into_iter()
+        .zip(ends)
+        .zip(axes.into_iter().zip(steps));
     let bounds = bounds.map(|((start, end), (index, step))| {
         Some(Bound {
             axis: axis(index, rank)?,
@@ -116,7 +119,10 @@ fn resolve(bound: &Bound, size: &TDim) -> Option<(Start, TDim)> {
     }
     if bound.step < 0 {
         // All of an axis, backwards.
-        let from_last = bound.start.as_i64().is_some_and(|start| start == -1 || start >= ENDLESS);
+        let from_last = bound
+            .start
+            .as_i64()
+            .is_some_and(|start| start == -1 || start >= ENDLESS);
         let to_first = bound.end.as_i64().is_some_and(|end| end <= -ENDLESS);
         let count = size.clone().div_ceil(bound.step.unsigned_abs());
         return (from_last && to_first).then_some((Start::Number(-1), count));
@@ -134,7 +140,12 @@ fn resolve(bound: &Bound, size: &TDim) -> Option<(Start, TDim)> {
     } else {
         len.div_ceil(u64::try_from(bound.step).ok().filter(|&step| step > 0)?)
     };
-    let from_end = || (start.clone() - size).simplify().as_i64().filter(|&start| start < 0);
+    let from_end = || {
+        (start.clone() - size)
+            .simplify()
+            .as_i64()
+            .filter(|&start| start < 0)
+    };
     let first = match start.as_i64().or_else(from_end) {
         Some(start) => Start::Number(start),
         None => (start == bound.start && bound.step == 1).then_some(Start::Operand)?,
@@ -157,7 +168,9 @@ fn resolve_numbers(start: i64, end: i64, step: i64, size: i64) -> Option<(i64, T
         let start = from_front(start).clamp(-1, size - 1);
         (start, (start - from_front(end).clamp(-1, size - 1)).max(0))
     };
-    let step = i64::try_from(step.unsigned_abs()).ok().filter(|&step| step > 0)?;
+    let step = i64::try_from(step.unsigned_abs())
+        .ok()
+        .filter(|&step| step > 0)?;
     let count = len / step + i64::from(len % step != 0);
     // Nothing is taken from anywhere.
     Some((if count == 0 { 0 } else { start }, count.into()))

@@ -56,7 +56,9 @@ type Types = (Vec<TensorType>, Vec<TensorType>);
 
 fn types(graph: &Graph, node: &Node, sizes: &[u32]) -> Result<Types, String> {
     let types = |ids: &[ValueId]| -> Result<Vec<TensorType>, String> {
-        ids.iter().map(|&id| tensor_type(graph, id, sizes)).collect()
+        ids.iter()
+            .map(|&id| tensor_type(graph, id, sizes))
+            .collect()
     };
     Ok((types(&node.inputs)?, types(&node.outputs)?))
 }
@@ -91,9 +93,12 @@ fn check_types(
             if count(inputs.first()) == count(outputs.first()) {
                 return Ok(());
             }
-            let text = |tensor: Option<&TensorType>| tensor.map_or("none".into(), TensorType::to_string);
+            let text =
+                |tensor: Option<&TensorType>| tensor.map_or("none".into(), TensorType::to_string);
             let (from, to) = (text(inputs.first()), text(outputs.first()));
-            Err(format!("expected as many elements as in {from}, found {to}"))
+            Err(format!(
+                "expected as many elements as in {from}, found {to}"
+            ))
         }
         Op::Onnx(_) | Op::Subgraph(_) => Err("expected a kernel, found a node for tract".into()),
     }

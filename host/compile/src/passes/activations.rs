@@ -103,13 +103,13 @@ fn gated(editor: &Editor<'_>, output: ValueId) -> Option<Found> {
         factors,
         mut inner,
     } = product(editor, output);
-    let found = match factors.as_slice() {
-        &[gate] => {
+    let found = match *factors.as_slice() {
+        [gate] => {
             let found = hard_sigmoid(editor, gate, scalar)?;
             inner.push(gate);
             found
         }
-        &[a, b] => gate(editor, a, b, scalar).or_else(|| gate(editor, b, a, scalar))?,
+        [a, b] => gate(editor, a, b, scalar).or_else(|| gate(editor, b, a, scalar))?,
         _ => return None,
     };
     inner.extend(&found.inner);

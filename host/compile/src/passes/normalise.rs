@@ -16,18 +16,16 @@ use crate::graph::{Graph, Node, ValueId};
 pub(super) fn find_normalisations(graph: &mut Graph) -> bool {
     let mut editor = Editor::new(graph);
     for index in 0..editor.len() {
-        match editor.kernel(index) {
-            Some(Kernel::Binary(BinaryOp::Mul)) => {
-                if !find(&mut editor, index) {
-                    fuse(&mut editor, index);
-                }
-            }
-            Some(Kernel::Binary(BinaryOp::Add)) => {
-                if !find_expanded(&mut editor, index) {
-                    fuse(&mut editor, index);
-                }
-            }
-            _ => {}
+        let Some(&Kernel::Binary(op)) = editor.kernel(index) else {
+            continue;
+        };
+        let found = match op {
+            BinaryOp::Mul => find(&mut editor, index),
+            BinaryOp::Add => find_expanded(&mut editor, index),
+            _ => continue,
+        };
+        if !found {
+            fuse(&mut editor, index);
         }
     }
     editor.finish()

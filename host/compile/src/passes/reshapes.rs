@@ -189,12 +189,9 @@ fn unshaped_constant(
         }
     }
     let value = graph.value(constant).clone();
-    let name = format!("{}_unshaped", value.name);
-    Some(
-        editor
-            .graph()
-            .add_constant(name, value.datum_type, &new_dims, bytes),
     let name = graph.derived_name(constant, "unshaped");
+    let graph = editor.graph();
+    Some(graph.add_constant(name, value.datum_type, &new_dims, bytes))
 }
 
 #[cfg(test)]

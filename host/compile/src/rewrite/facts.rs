@@ -198,8 +198,7 @@ impl Facts {
                 symbols: self.scope.clone(),
                 ..InferenceModel::default()
             };
-            let parsed =
-                guarded(|| tract_onnx::onnx().parse_with_template(&light, None, template));
+            let parsed = guarded(|| tract_onnx::onnx().parse_with_template(&light, None, template));
             let cause = match parsed {
                 Ok(parsed) => return Ok(parsed),
                 Err(cause) => cause,

@@ -25,7 +25,9 @@ pub(super) fn inputs(model: &ModelProto, facts: &Facts) -> Result<Vec<TensorSpec
                 let found = facts.describe(name);
                 RewriteError::new(
                     RewriteErrorKind::Unsupported,
-                    format!("input `{name}`: expected numbers or bools of known dims, found {found}"),
+                    format!(
+                        "input `{name}`: expected numbers or bools of known dims, found {found}"
+                    ),
                 )
             })
         })

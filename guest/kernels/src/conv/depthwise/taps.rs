@@ -1,6 +1,4 @@
 //! Windows of any size, one tap after another.
-//!
-//! Compilers of WebAssembly do best with this form: each element is loaded where it is used and its register becomes the sum's.
 
 use super::chunks::{CHECKED, Chunk};
 use super::plane::{Plane, Row};

@@ -98,18 +98,19 @@ unsafe fn chunk_run<S: Simd, const K: usize, const STRIDE: usize, const P: usize
                     *weight = unsafe { simd.load(weights.add(k * BLOCK)) };
                 }
                 for_columns!(COLUMN, {
+                    let column: usize = COLUMN;
                     let is_there = COLUMN < (P - 1) * STRIDE + K
-                        && (is_always_after::<K, P>(COLUMN) || COLUMN >= first)
+                        && (is_always_after::<K, P>(COLUMN) || column >= first)
                         && (is_always_before::<K, STRIDE, P>(COLUMN) || COLUMN < end);
                     if is_there {
                         // SAFETY: the caller says that the input has this column.
                         let x = unsafe { simd.load(from.wrapping_add(COLUMN * BLOCK)) };
                         for k in 0..K {
-                            if COLUMN >= k
-                                && (COLUMN - k) % STRIDE == 0
-                                && (COLUMN - k) / STRIDE < P
+                            if column >= k
+                                && (column - k).is_multiple_of(STRIDE)
+                                && (column - k) / STRIDE < P
                             {
-                                let sum = &mut sums[(COLUMN - k) / STRIDE];
+                                let sum = &mut sums[(column - k) / STRIDE];
                                 *sum = simd.mul_add(x, weight[k], *sum);
                             }
                         }

@@ -77,7 +77,12 @@ fn a_table_of_halves_is_read_as_it_is() {
     ];
     check_text(
         13,
-        graph(&["ids:i64[N]"], nodes, vec![halves("table", &[9, 4])], &["y"]),
+        graph(
+            &["ids:i64[N]"],
+            nodes,
+            vec![halves("table", &[9, 4])],
+            &["y"],
+        ),
         expect![[r#"
             inputs ids: i64[N]
             a/1: f16[N, 4] = gather(0)(table: f16[9, 4], ids)
@@ -115,7 +120,12 @@ fn outputs_may_be_inputs_and_constants() {
     let nodes = vec![node("Identity", &["x"], &["y"])];
     check_text(
         13,
-        graph(&["x:f32[N]"], nodes, vec![ramp("w", &[2])], &["y", "x", "w"]),
+        graph(
+            &["x:f32[N]"],
+            nodes,
+            vec![ramp("w", &[2])],
+            &["y", "x", "w"],
+        ),
         expect![[r#"
             inputs x: f32[N]
             y: f32[N] = reshape(x)
@@ -125,7 +135,10 @@ fn outputs_may_be_inputs_and_constants() {
 
 #[test]
 fn dropout_drops_nothing() {
-    let nodes = vec![node("Dropout", &["x"], &["a", "m"]), node("Not", &["m"], &["n"])];
+    let nodes = vec![
+        node("Dropout", &["x"], &["a", "m"]),
+        node("Not", &["m"], &["n"]),
+    ];
     check_text(
         13,
         graph(&["x:f32[N]"], nodes.clone(), vec![], &["a", "n"]),
@@ -139,8 +152,12 @@ fn dropout_drops_nothing() {
     let mut trained = nodes;
     trained[0].input.extend(["".into(), "training".into()]);
     let before = graph(&["x:f32[N]"], trained, vec![flag("training", true)], &["a"]);
-    check_text(13, before, expect![[r#"
+    check_text(
+        13,
+        before,
+        expect![[r#"
         inputs x: f32[N]
         a: f32[N], m: bool[N] = onnx Dropout(x, true)
-        outputs a"#]]);
+        outputs a"#]],
+    );
 }

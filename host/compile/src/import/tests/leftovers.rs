@@ -55,7 +55,12 @@ fn branches_stay_together() {
     ];
     check_text(
         13,
-        graph(&["z:f32[N]", "c:bool[]"], nodes, vec![ramp("w", &[1])], &["y"]),
+        graph(
+            &["z:f32[N]", "c:bool[]"],
+            nodes,
+            vec![ramp("w", &[1])],
+            &["y"],
+        ),
         expect![[r#"
             inputs z: f32[N], c: bool[]
             x: f32[N] = clip(low 0.0, high inf)(z)
@@ -71,5 +76,8 @@ fn a_graph_holds_no_texts() {
     like.name = "to text".into();
     let nodes = vec![like, with_int(node("Cast", &["t"], &["y"]), "to", 1)];
     let analysed = analyse(model(13, graph(&["x:f32[N]"], nodes, vec![], &["y"]))).unwrap();
-    assert!(import(&analysed).is_none(), "tract may compute it as a whole");
+    assert!(
+        import(&analysed).is_none(),
+        "tract may compute it as a whole"
+    );
 }

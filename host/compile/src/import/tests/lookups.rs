@@ -70,18 +70,30 @@ fn elements_are_replaced() {
 fn one_hot_along_an_axis() {
     let one_hot = with_int(node("OneHot", &["i", "depth", "values"], &["y"]), "axis", 0);
     let constants = vec![scalar("depth", 4), floats("values", &[2], &[0.0, 2.0])];
-    check(11, one(&["i:i64[N]"], one_hot, constants), &[&[("N", 3)]], expect![[r#"
+    check(
+        11,
+        one(&["i:i64[N]"], one_hot, constants),
+        &[&[("N", 3)]],
+        expect![[r#"
         inputs i: i64[N]
         y: f32[4, N] = one_hot(axis 0)(i, [0.0, 2.0])
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]
 fn sequences_are_reversed() {
-    let reverse = with_int(node("ReverseSequence", &["x", "lens"], &["y"]), "time_axis", 1);
+    let reverse = with_int(
+        node("ReverseSequence", &["x", "lens"], &["y"]),
+        "time_axis",
+        1,
+    );
     let reverse = with_int(reverse, "batch_axis", 0);
     let before = one(&["x:f32[2,4]"], reverse, vec![vector("lens", &[3, 1])]);
     let graph = import_model(&model(10, before));
     let x: Vec<f32> = (0..8u8).map(f32::from).collect();
-    assert_eq!(compute(&graph, &[x]), [2.0, 1.0, 0.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    assert_eq!(
+        compute(&graph, &[x]),
+        [2.0, 1.0, 0.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    );
 }

@@ -9,7 +9,8 @@ use crate::literal::Literal;
 use crate::{inputs, source};
 
 fn read(name: &str, specs: &[&str], bind: &[(&str, i64)]) -> ModelProto {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../models/{name}/model.onnx"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../models/{name}/model.onnx"));
     let mut model = source::read(&path).unwrap().model;
     let specs: Vec<_> = specs.iter().map(|spec| spec.parse().unwrap()).collect();
     let bind: BTreeMap<String, Literal> = bind
@@ -22,7 +23,10 @@ fn read(name: &str, specs: &[&str], bind: &[(&str, i64)]) -> ModelProto {
 
 fn imported(model: &ModelProto) -> Graph {
     let graph = import_model(model);
-    let left = graph.nodes.iter().filter(|node| matches!(node.op, Op::Onnx(_)));
+    let left = graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.op, Op::Onnx(_)));
     let left: Vec<&str> = left.map(|node| node.name.as_str()).collect();
     assert!(left.is_empty(), "left to tract: {left:?}");
     graph
@@ -39,7 +43,12 @@ fn efficientnet_lite0_is_kernels() {
 #[test]
 fn ppocr_cls_is_kernels() {
     let model = read("ppocr-cls", &["x:f32[N,3,48,W]"], &[]);
-    compare(&model, &imported(&model), &[("N", 2), ("W", 100)], &mut Random(2));
+    compare(
+        &model,
+        &imported(&model),
+        &[("N", 2), ("W", 100)],
+        &mut Random(2),
+    );
 }
 
 #[test]

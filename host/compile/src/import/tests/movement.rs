@@ -6,10 +6,15 @@ use super::*;
 fn bounds_of_slices() {
     let slice = with_ints(node("Slice", &["x"], &["y"]), "starts", &[1, -2]);
     let slice = with_ints(with_ints(slice, "ends", &[9, i64::MAX]), "axes", &[1, 0]);
-    check(9, one(&["x:f32[N,4]"], slice, vec![]), &[&[("N", 5)], &[("N", 2)]], expect![[r#"
+    check(
+        9,
+        one(&["x:f32[N,4]"], slice, vec![]),
+        &[&[("N", 5)], &[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 4]
         y: f32[2, 3] = slice(-2, 1)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let slice = node("Slice", &["x", "starts", "ends", "axes", "steps"], &["y"]);
     let constants = vec![
         vector("starts", &[-1, 1]),
@@ -17,10 +22,15 @@ fn bounds_of_slices() {
         vector("axes", &[1, 0]),
         vector("steps", &[-1, 2]),
     ];
-    check(13, one(&["x:f32[N,4]"], slice, constants), &[&[("N", 5)], &[("N", 4)]], expect![[r#"
+    check(
+        13,
+        one(&["x:f32[N,4]"], slice, constants),
+        &[&[("N", 5)], &[("N", 4)]],
+        expect![[r#"
         inputs x: f32[N, 4]
         y: f32[N/2, 4] = slice(1, 3 by 2, -1)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]
@@ -31,7 +41,11 @@ fn slices_up_to_a_size() {
         node("Slice", &["table", "zero", "n", "axis"], &["a"]),
         node("Add", &["z", "a"], &["y"]),
     ];
-    let constants = vec![ramp("table", &[4, 9]), vector("zero", &[0]), vector("axis", &[1])];
+    let constants = vec![
+        ramp("table", &[4, 9]),
+        vector("zero", &[0]),
+        vector("axis", &[1]),
+    ];
     check(
         13,
         graph(&["z:f32[4,L]"], nodes, constants, &["y"]),
@@ -68,24 +82,39 @@ fn slices_from_a_size_on() {
 #[test]
 fn parts_are_equal_or_named() {
     let split = with_int(node("Split", &["x"], &["a", "b"]), "axis", 1);
-    check(11, graph(&["x:f32[N,6]"], vec![split], vec![], &["a", "b"]), &[&[("N", 2)]], expect![[r#"
+    check(
+        11,
+        graph(&["x:f32[N,6]"], vec![split], vec![], &["a", "b"]),
+        &[&[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 6]
         a: f32[N, 3] = slice(0, 0)(x)
         b: f32[N, 3] = slice(0, 3)(x)
-        outputs a, b"#]]);
+        outputs a, b"#]],
+    );
     let split = with_int(node("Split", &["x", "sizes"], &["a", "b"]), "axis", -1);
     let sizes = vec![vector("sizes", &[2, 4])];
-    check(13, graph(&["x:f32[N,6]"], vec![split], sizes, &["b"]), &[&[("N", 2)]], expect![[r#"
+    check(
+        13,
+        graph(&["x:f32[N,6]"], vec![split], sizes, &["b"]),
+        &[&[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 6]
         b: f32[N, 4] = slice(0, 2)(x)
-        outputs b"#]]);
+        outputs b"#]],
+    );
     let split = with_int(node("Split", &["x"], &["a", "b"]), "axis", 1);
     let split = with_int(split, "num_outputs", 2);
-    check(18, graph(&["x:f32[N,5]"], vec![split], vec![], &["a", "b"]), &[&[("N", 2)]], expect![[r#"
+    check(
+        18,
+        graph(&["x:f32[N,5]"], vec![split], vec![], &["a", "b"]),
+        &[&[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 5]
         a: f32[N, 3] = slice(0, 0)(x)
         b: f32[N, 2] = slice(0, 3)(x)
-        outputs a, b"#]]);
+        outputs a, b"#]],
+    );
 }
 
 #[test]
@@ -116,16 +145,25 @@ fn padded() {
     );
     let pad = with_text(node("Pad", &["x", "pads"], &["y"]), "mode", "reflect");
     let constants = vec![vector("pads", &[0, 1, 0, 2])];
-    check(13, one(&["x:f32[N,4]"], pad, constants), &[&[("N", 2)]], expect![[r#"
+    check(
+        13,
+        one(&["x:f32[N,4]"], pad, constants),
+        &[&[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 4]
         y: f32[N, 7] = pad(reflect before 0, 1)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let pad = node("Pad", &["x", "pads", "", "axes"], &["y"]);
     let constants = vec![vector("pads", &[1, -1]), vector("axes", &[-1])];
-    check_text(18, one(&["x:f32[N,4]"], pad, constants), expect![[r#"
+    check_text(
+        18,
+        one(&["x:f32[N,4]"], pad, constants),
+        expect![[r#"
         inputs x: f32[N, 4]
         y: f32[N, 4] = pad(0.0 before 0, 1)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]

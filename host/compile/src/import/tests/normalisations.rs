@@ -6,21 +6,36 @@ use super::*;
 fn softmax_was_of_a_matrix() {
     let softmax = with_int(node("Softmax", &["x"], &["y"]), "axis", 1);
     let inputs = ["x:f32[N,3,4]"];
-    check(11, one(&inputs, softmax.clone(), vec![]), &[&[("N", 2)]], expect![[r#"
+    check(
+        11,
+        one(&inputs, softmax.clone(), vec![]),
+        &[&[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 3, 4]
         y/0: f32[N, 12] = reshape(x)
         y/1: f32[N, 12] = softmax(1)(y/0)
         y: f32[N, 3, 4] = reshape(y/1)
-        outputs y"#]]);
-    check(13, one(&inputs, softmax, vec![]), &[&[("N", 2)]], expect![[r#"
+        outputs y"#]],
+    );
+    check(
+        13,
+        one(&inputs, softmax, vec![]),
+        &[&[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 3, 4]
         y: f32[N, 3, 4] = softmax(1)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let last = node("LogSoftmax", &["x"], &["y"]);
-    check(13, one(&inputs, last, vec![]), &[&[("N", 2)]], expect![[r#"
+    check(
+        13,
+        one(&inputs, last, vec![]),
+        &[&[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 3, 4]
         y: f32[N, 3, 4] = log_softmax(2)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]
@@ -31,7 +46,11 @@ fn batch_normalisation_is_a_factor_and_an_offset() {
         floats("mean", &[2], &[0.0, 1.0]),
         floats("var", &[2], &[4.0, 1.0]),
     ];
-    let normalise = node("BatchNormalization", &["x", "scale", "bias", "mean", "var"], &["y"]);
+    let normalise = node(
+        "BatchNormalization",
+        &["x", "scale", "bias", "mean", "var"],
+        &["y"],
+    );
     let normalise = with_float(normalise, "epsilon", 0.0);
     check(
         9,
@@ -48,7 +67,10 @@ fn batch_normalisation_is_a_factor_and_an_offset() {
 #[test]
 fn batch_normalisation_by_computed_numbers() {
     let normalise = node("BatchNormalization", &["x", "s", "s", "s", "s"], &["y"]);
-    check_text(15, one(&["x:f32[N,2,W]", "s:f32[2]"], normalise, vec![]), expect![[r#"
+    check_text(
+        15,
+        one(&["x:f32[N,2,W]", "s:f32[2]"], normalise, vec![]),
+        expect![[r#"
         inputs x: f32[N, 2, W], s: f32[2]
         y/1: f32[2] = add(s, 1e-5)
         y/2: f32[2] = sqrt(y/1)
@@ -59,7 +81,8 @@ fn batch_normalisation_by_computed_numbers() {
         y/7: f32[2, 1] = reshape(y/5)
         y/8: f32[N, 2, W] = mul(x, y/6)
         y: f32[N, 2, W] = add(y/8, y/7)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]
@@ -75,7 +98,11 @@ fn layers_are_normalised() {
             y: f32[N, 3, 4] = normalise(layer 2.. epsilon 1e-5 +scale +bias)(x, [0.0, 0.125, 0.25, 0.375], [0.0, 0.125, 0.25, 0.375])
             outputs y"#]],
     );
-    let normalise = with_int(node("LayerNormalization", &["x", "scale"], &["y"]), "axis", 1);
+    let normalise = with_int(
+        node("LayerNormalization", &["x", "scale"], &["y"]),
+        "axis",
+        1,
+    );
     check_text(
         17,
         one(&["x:f32[N,3,4]"], normalise, vec![ramp("scale", &[1, 4])]),
@@ -89,10 +116,19 @@ fn layers_are_normalised() {
 
 #[test]
 fn mean_and_deviation_are_computed_where_they_are_read() {
-    let normalise = node("LayerNormalization", &["x", "scale"], &["y", "mean", "inverse"]);
+    let normalise = node(
+        "LayerNormalization",
+        &["x", "scale"],
+        &["y", "mean", "inverse"],
+    );
     check_text(
         17,
-        graph(&["x:f32[N,4]"], vec![normalise], vec![ramp("scale", &[4])], &["y", "inverse"]),
+        graph(
+            &["x:f32[N,4]"],
+            vec![normalise],
+            vec![ramp("scale", &[4])],
+            &["y", "inverse"],
+        ),
         expect![[r#"
             inputs x: f32[N, 4]
             y: f32[N, 4] = normalise(layer 1.. epsilon 1e-5 +scale)(x, [0.0, 0.125, 0.25, 0.375])
@@ -149,12 +185,19 @@ fn groups_had_a_scale_each() {
     );
     let group = node("GroupNormalization", &["x", "scale", "bias"], &["y"]);
     let group = with_int(group, "num_groups", 2);
-    check_text(21, one(&["x:f32[N,4,W]"], group.clone(), constants()), expect![[r#"
+    check_text(
+        21,
+        one(&["x:f32[N,4,W]"], group.clone(), constants()),
+        expect![[r#"
         inputs x: f32[N, 4, W]
         y: f32[N, 4, W] = normalise(groups 2 epsilon 1e-5 +scale +bias)(x, [0.0, 0.125, 0.25, 0.375], [0.0, 0.125, 0.25, 0.375])
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let constants = vec![ramp("scale", &[2]), ramp("bias", &[2])];
-    check_text(18, one(&["x:f32[N,4,W]"], group, constants), expect![[r#"
+    check_text(
+        18,
+        one(&["x:f32[N,4,W]"], group, constants),
+        expect![[r#"
         inputs x: f32[N, 4, W]
         y/2: f32[2, 1] = reshape([0.0, 0.125])
         y/3: f32[2, 2] = expand(y/2)
@@ -163,7 +206,8 @@ fn groups_had_a_scale_each() {
         y/6: f32[2, 2] = expand(y/5)
         y/7: f32[4] = reshape(y/6)
         y: f32[N, 4, W] = normalise(groups 2 epsilon 1e-5 +scale +bias)(x, y/4, y/7)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]

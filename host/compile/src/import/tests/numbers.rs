@@ -97,7 +97,12 @@ fn integers_are_multiplied_as_floats() {
     let nodes = vec![node("MatMulInteger", &["a", "b", "za"], &["y"])];
     check(
         10,
-        graph(&["a:u8[N,3]", "b:u8[3,2]"], nodes, vec![byte("za", 2)], &["y"]),
+        graph(
+            &["a:u8[N,3]", "b:u8[3,2]"],
+            nodes,
+            vec![byte("za", 2)],
+            &["y"],
+        ),
         &[&[("N", 5)]],
         expect![[r#"
             inputs a: u8[N, 3], b: u8[3, 2]

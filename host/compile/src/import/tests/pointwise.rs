@@ -32,17 +32,31 @@ fn functions_keep_their_names() {
 
 #[test]
 fn bounds_are_attributes_or_inputs() {
-    let clip = with_float(with_float(node("Clip", &["x"], &["y"]), "min", -0.5), "max", 0.25);
-    check(6 + 1, one(&["x:f32[N]"], clip, vec![]), &[&[("N", 9)]], expect![[r#"
+    let clip = with_float(
+        with_float(node("Clip", &["x"], &["y"]), "min", -0.5),
+        "max",
+        0.25,
+    );
+    check(
+        6 + 1,
+        one(&["x:f32[N]"], clip, vec![]),
+        &[&[("N", 9)]],
+        expect![[r#"
         inputs x: f32[N]
         y: f32[N] = clip(low -0.5, high 0.25)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let bounds = vec![floats("high", &[], &[0.5])];
     let clip = node("Clip", &["x", "", "high"], &["y"]);
-    check(12, one(&["x:f32[N]"], clip, bounds), &[&[("N", 9)]], expect![[r#"
+    check(
+        12,
+        one(&["x:f32[N]"], clip, bounds),
+        &[&[("N", 9)]],
+        expect![[r#"
         inputs x: f32[N]
         y: f32[N] = clip(low -inf, high 0.5)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let clip = node("Clip", &["x", "low"], &["y"]);
     check(
         12,
@@ -55,11 +69,16 @@ fn bounds_are_attributes_or_inputs() {
     );
     let clip = node("Clip", &["x", "low", "high"], &["y"]);
     let bounds = vec![scalar("low", 1), scalar("high", 2)];
-    check(12, one(&["x:i64[N]"], clip, bounds), &[&[("N", 9)]], expect![[r#"
+    check(
+        12,
+        one(&["x:i64[N]"], clip, bounds),
+        &[&[("N", 9)]],
+        expect![[r#"
         inputs x: i64[N]
         y/1: i64[N] = max(x, 1)
         y: i64[N] = min(y/1, 2)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]
@@ -137,7 +156,12 @@ fn powers_have_exponents_of_other_types() {
     let nodes = vec![node("Pow", &["x", "half"], &["y"])];
     check_text(
         13,
-        graph(&["x:i64[N]"], nodes, vec![floats("half", &[], &[0.5])], &["y"]),
+        graph(
+            &["x:i64[N]"],
+            nodes,
+            vec![floats("half", &[], &[0.5])],
+            &["y"],
+        ),
         expect![[r#"
             inputs x: i64[N]
             y: i64[N] = onnx Pow(x, 0.5)

@@ -40,7 +40,12 @@ impl Sketch {
         self.pool[index].clone()
     }
 
-    fn push(&mut self, operator: &str, inputs: &[&str], set: impl Fn(NodeProto) -> NodeProto) -> String {
+    fn push(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        set: impl Fn(NodeProto) -> NodeProto,
+    ) -> String {
         let name = self.name();
         self.nodes.push(set(node(operator, inputs, &[&name])));
         name
@@ -68,7 +73,8 @@ impl Sketch {
             1 => self.push("Add", &[&a, &b], |node| node),
             2 => {
                 let dims: [&[usize]; 4] = [&[], &[CHANNELS, 1, 1], &[1, CHANNELS, 1, 1], &[1]];
-                let w = self.weights(dims[self.random.below(4)]);
+                let dims = dims[self.random.below(4)];
+                let w = self.weights(dims);
                 self.push("Mul", &[&a, &w], |node| node)
             }
             3 => {
@@ -106,7 +112,11 @@ impl Sketch {
 
     /// Half of the channels of each of two values.
     fn split_and_join(&mut self, a: &str, b: &str) -> String {
-        let (zero, two, one) = (self.integers(&[0]), self.integers(&[2]), self.integers(&[1]));
+        let (zero, two, one) = (
+            self.integers(&[0]),
+            self.integers(&[2]),
+            self.integers(&[1]),
+        );
         let left = self.push("Slice", &[a, &zero, &two, &one], |node| node);
         let right = self.push("Slice", &[b, &two, "end", &one], |node| node);
         self.push("Concat", &[&left, &right], |node| with_int(node, "axis", 1))
@@ -114,10 +124,14 @@ impl Sketch {
 
     /// Channels last, and back.
     fn turned_and_back(&mut self, a: &str) -> String {
-        let last = self.push("Transpose", &[a], |node| with_ints(node, "perm", &[0, 2, 3, 1]));
+        let last = self.push("Transpose", &[a], |node| {
+            with_ints(node, "perm", &[0, 2, 3, 1])
+        });
         let w = self.weights(&[CHANNELS, CHANNELS]);
         let product = self.push("MatMul", &[&last, &w], |node| node);
-        self.push("Transpose", &[&product], |node| with_ints(node, "perm", &[0, 3, 1, 2]))
+        self.push("Transpose", &[&product], |node| {
+            with_ints(node, "perm", &[0, 3, 1, 2])
+        })
     }
 
     /// Pixels as one axis.
@@ -136,7 +150,9 @@ impl Sketch {
             with_ints(with_ints(node, "kernel_shape", &[2, 2]), "strides", &[2, 2])
         });
         let w = self.weights(&[CHANNELS, CHANNELS, 2, 2]);
-        self.push("ConvTranspose", &[&half, &w], |node| with_ints(node, "strides", &[2, 2]))
+        self.push("ConvTranspose", &[&half, &w], |node| {
+            with_ints(node, "strides", &[2, 2])
+        })
     }
 
     /// Without the first row, then with one of zeros at the end.
@@ -161,11 +177,20 @@ fn kernels_compute_what_tract_does() {
     for seed in 0..GRAPHS {
         let original = model(13, Sketch::new(seed).finish());
         let graph = import_model(&original);
-        let left = graph.nodes.iter().filter(|node| matches!(node.op, Op::Onnx(_)));
+        let left = graph
+            .nodes
+            .iter()
+            .filter(|node| matches!(node.op, Op::Onnx(_)));
         let left: Vec<&str> = left.map(|node| node.name.as_str()).collect();
-        assert!(left.is_empty(), "graph {seed} leaves {left:?} to tract:\n{graph}");
+        assert!(
+            left.is_empty(),
+            "graph {seed} leaves {left:?} to tract:\n{graph}"
+        );
         lean += 1;
-        for sizes in [[("N", 1), ("H", 4), ("W", 6)], [("N", 2), ("H", 6), ("W", 4)]] {
+        for sizes in [
+            [("N", 1), ("H", 4), ("W", 6)],
+            [("N", 2), ("H", 6), ("W", 4)],
+        ] {
             compare(&original, &graph, &sizes, &mut Random(seed));
         }
     }

@@ -41,7 +41,10 @@ fn states_of_zeros_are_none() {
         ),
     ];
     let mut constants = weights(3);
-    constants.extend([floats("zero", &[1, 1, 1], &[0.0]), vector("dims", &[1, 2, 5])]);
+    constants.extend([
+        floats("zero", &[1, 1, 1], &[0.0]),
+        vector("dims", &[1, 2, 5]),
+    ]);
     check(
         14,
         graph(&["x:f32[T,2,3]"], nodes, constants, &["y"]),

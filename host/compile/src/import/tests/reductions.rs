@@ -5,49 +5,76 @@ use super::*;
 #[test]
 fn axes_are_attributes_or_inputs() {
     let sum = with_ints(node("ReduceSum", &["x"], &["y"]), "axes", &[-1, 0]);
-    check(11, one(&["x:f32[N,3,W]"], sum, vec![]), &[&[("N", 2), ("W", 5)]], expect![[r#"
+    check(
+        11,
+        one(&["x:f32[N,3,W]"], sum, vec![]),
+        &[&[("N", 2), ("W", 5)]],
+        expect![[r#"
         inputs x: f32[N, 3, W]
         y: f32[1, 3, 1] = reduce(sum 0, 2)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let sum = with_int(node("ReduceSum", &["x", "axes"], &["y"]), "keepdims", 0);
     let axes = vec![vector("axes", &[1])];
-    check(13, one(&["x:f32[N,3,W]"], sum, axes), &[&[("N", 2), ("W", 5)]], expect![[r#"
+    check(
+        13,
+        one(&["x:f32[N,3,W]"], sum, axes),
+        &[&[("N", 2), ("W", 5)]],
+        expect![[r#"
         inputs x: f32[N, 3, W]
         y: f32[N, W] = reduce(sum 1)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let mean = node("ReduceMean", &["x"], &["y"]);
-    check(13, one(&["x:f32[N,3]"], mean, vec![]), &[&[("N", 2)]], expect![[r#"
+    check(
+        13,
+        one(&["x:f32[N,3]"], mean, vec![]),
+        &[&[("N", 2)]],
+        expect![[r#"
         inputs x: f32[N, 3]
         y: f32[1, 1] = reduce(mean 0, 1)(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]
 fn without_axes_nothing_may_be_reduced() {
     let sum = with_int(node("ReduceSum", &["x"], &["y"]), "noop_with_empty_axes", 1);
-    check_text(13, one(&["x:f32[N,3]"], sum, vec![]), expect![[r#"
+    check_text(
+        13,
+        one(&["x:f32[N,3]"], sum, vec![]),
+        expect![[r#"
         inputs x: f32[N, 3]
         y: f32[N, 3] = reshape(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let norm = with_int(node("ReduceL2", &["x"], &["y"]), "noop_with_empty_axes", 1);
-    check_text(18, one(&["x:f32[N,3]"], norm, vec![]), expect![[r#"
+    check_text(
+        18,
+        one(&["x:f32[N,3]"], norm, vec![]),
+        expect![[r#"
         inputs x: f32[N, 3]
         y/0: f32[N, 3, 1] = reshape(x)
         y/1: f32[N, 3, 1] = reduce(l2 2)(y/0)
         y: f32[N, 3] = reshape(y/1)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]
 fn flags_have_an_order() {
     let max = with_int(node("ReduceMax", &["x", "axes"], &["y"]), "keepdims", 0);
     let axes = vec![vector("axes", &[1])];
-    check_text(20, one(&["x:bool[N,3]"], max, axes), expect![[r#"
+    check_text(
+        20,
+        one(&["x:bool[N,3]"], max, axes),
+        expect![[r#"
         inputs x: bool[N, 3]
         y/0: i32[N, 3] = cast(x)
         y/1: i32[N] = reduce(max 1)(y/0)
         y: bool[N] = cast(y/1)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]
@@ -72,7 +99,11 @@ fn integers_are_summed_and_multiplied() {
 #[test]
 fn positions_of_extremes() {
     let nodes = vec![
-        with_int(with_int(node("ArgMax", &["x"], &["a"]), "axis", -1), "keepdims", 0),
+        with_int(
+            with_int(node("ArgMax", &["x"], &["a"]), "axis", -1),
+            "keepdims",
+            0,
+        ),
         with_int(node("ArgMin", &["x"], &["b"]), "select_last_index", 1),
     ];
     check(
@@ -93,7 +124,12 @@ fn the_largest_in_order() {
     let top = with_int(node("TopK", &["x", "k"], &["y", "i"]), "axis", 1);
     check(
         11,
-        graph(&["x:f32[N,9]"], vec![top], vec![vector("k", &[4])], &["y", "i"]),
+        graph(
+            &["x:f32[N,9]"],
+            vec![top],
+            vec![vector("k", &[4])],
+            &["y", "i"],
+        ),
         &[&[("N", 3)]],
         expect![[r#"
             inputs x: f32[N, 9]
@@ -101,10 +137,14 @@ fn the_largest_in_order() {
             outputs y, i"#]],
     );
     let top = with_int(node("TopK", &["x"], &["y", "i"]), "k", 2);
-    check_text(9, graph(&["x:f32[N,9]"], vec![top], vec![], &["i"]), expect![[r#"
+    check_text(
+        9,
+        graph(&["x:f32[N,9]"], vec![top], vec![], &["i"]),
+        expect![[r#"
         inputs x: f32[N, 9]
         y: f32[N, 2], i: i64[N, 2] = top_k(top_k(axis 1, largest true)(x)
-        outputs i"#]]);
+        outputs i"#]],
+    );
 }
 
 #[test]
@@ -139,12 +179,16 @@ fn hardmax_is_one_hot() {
             y: f32[N, 3, 4] = one_hot(axis 1)(y/1, [0.0, 1.0])
             outputs y"#]],
     );
-    check_text(11, graph(&["x:f32[N,3,4]"], nodes, vec![], &["y"]), expect![[r#"
+    check_text(
+        11,
+        graph(&["x:f32[N,3,4]"], nodes, vec![], &["y"]),
+        expect![[r#"
         inputs x: f32[N, 3, 4]
         y/0: f32[N, 12] = reshape(x)
         y/1: i64[N, 1] = arg_max(1)(y/0)
         y/2: i64[N] = reshape(y/1)
         y/4: f32[N, 12] = one_hot(axis 1)(y/2, [0.0, 1.0])
         y: f32[N, 3, 4] = reshape(y/4)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }

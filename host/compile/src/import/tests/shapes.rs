@@ -13,7 +13,12 @@ fn reshapes_cost_nothing() {
     ];
     check(
         11,
-        graph(&["x:f32[N,4,6]"], nodes, vec![vector("k", &[0, -1, 3])], &["y"]),
+        graph(
+            &["x:f32[N,4,6]"],
+            nodes,
+            vec![vector("k", &[0, -1, 3])],
+            &["y"],
+        ),
         &[&[("N", 2)]],
         expect![[r#"
             inputs x: f32[N, 4, 6]
@@ -49,10 +54,15 @@ fn axes_are_inputs() {
 #[test]
 fn a_squeeze_of_what_may_be_one_is_left() {
     let squeeze = node("Squeeze", &["x"], &["y"]);
-    check(13, one(&["x:f32[2,1,4]"], squeeze.clone(), vec![]), &[&[]], expect![[r#"
+    check(
+        13,
+        one(&["x:f32[2,1,4]"], squeeze.clone(), vec![]),
+        &[&[]],
+        expect![[r#"
         inputs x: f32[2, 1, 4]
         y: f32[2, 4] = reshape(x)
-        outputs y"#]]);
+        outputs y"#]],
+    );
     let analysed = analyse(model(13, one(&["x:f32[N,1,4]"], squeeze, vec![]))).unwrap();
     let text = import(&analysed).map_or("none".into(), |graph| graph.to_string());
     assert!(text.contains("onnx Squeeze") || text == "none", "{text}");
@@ -167,8 +177,17 @@ fn filled_and_counted() {
 
 #[test]
 fn ones_on_a_diagonal() {
-    let eye = with_int(with_int(node("EyeLike", &["x"], &["y"]), "k", 1), "dtype", 7);
-    check(13, one(&["x:f32[2,2]"], eye, vec![]), &[&[]], expect![[r#"
+    let eye = with_int(
+        with_int(node("EyeLike", &["x"], &["y"]), "k", 1),
+        "dtype",
+        7,
+    );
+    check(
+        13,
+        one(&["x:f32[2,2]"], eye, vec![]),
+        &[&[]],
+        expect![[r#"
         inputs x: f32[2, 2]
-        outputs y: i64[2, 2]"#]]);
+        outputs y: i64[2, 2]"#]],
+    );
 }

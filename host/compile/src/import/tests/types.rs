@@ -29,7 +29,10 @@ fn shapes_follow_operators_of_ours() {
 fn attributes_that_tract_does_not_know_are_no_error() {
     let attention = with_float(node("Attention", &["q", "k", "v"], &["y"]), "softcap", 2.0);
     let inputs = ["q:f32[N,2,L,4]", "k:f32[N,2,S,4]", "v:f32[N,2,S,8]"];
-    check_text(23, one(&inputs, attention, vec![]), expect![[r#"
+    check_text(
+        23,
+        one(&inputs, attention, vec![]),
+        expect![[r#"
         inputs q: f32[N, 2, L, 4], k: f32[N, 2, S, 4], v: f32[N, 2, S, 8]
         y/1: f32[N, 2, L, 4] = mul(q, 0.5)
         y/2: f32[N, 2, L, S] = matmul(transposed)(y/1, k)
@@ -38,7 +41,8 @@ fn attributes_that_tract_does_not_know_are_no_error() {
         y/7: f32[N, 2, L, S] = mul(y/5, 2.0)
         y/8: f32[N, 2, L, S] = softmax(3)(y/7)
         y: f32[N, 2, L, 8] = matmul(y/8, v)
-        outputs y"#]]);
+        outputs y"#]],
+    );
 }
 
 #[test]

@@ -88,12 +88,12 @@ fn sizes_of_the_data_stay_inside() {
         if kernel {
             y = graph.unary("exp", UnaryOp::Exp, y);
         }
-        let y = onnx(&mut graph, "Size", &[y], "y", "i64[]");
+        let y = onnx(&mut graph, "Neg", &[y], "y", "i64[?]");
         graph.finish(&[y])
     };
     expect![[r#"
         inputs x: f32[N, 4]
-        y: i64[] = tract NonZero×1 Size×1(x)
+        y: i64[?] = tract Neg×1 NonZero×1(x)
         outputs y"#]]
     .assert_eq(&partitioned(build(false)));
     expect!["expected `found`, whose size only its data decides, between neighbouring operators without kernel, found another reader"].assert_eq(&partitioned(build(true)));
@@ -102,9 +102,9 @@ fn sizes_of_the_data_stay_inside() {
 #[test]
 fn a_sub_graph_is_a_model() {
     let mut graph = Builder::new();
-    let x = graph.input("x", "f32[N, 2*N]");
+    let x = graph.input("x", "f32[4, N]");
     let two = graph.floats("two", &[1], &[2.0]);
-    let y = onnx(&mut graph, "Mul", &[x, two], "y", "f32[N, 2*N]");
+    let y = onnx(&mut graph, "Mul", &[x, two], "y", "f32[4, N]");
     let mut graph = graph.finish(&[y]);
     partition(&mut graph, &source()).unwrap();
     let Op::Subgraph(subgraph) = &graph.nodes[0].op else {
@@ -116,7 +116,7 @@ fn a_sub_graph_is_a_model() {
         .r#type
         .as_ref()
         .map(|found| format!("{found:?}"));
-    assert!(dims.unwrap().contains("\"2*N\""));
+    assert!(dims.unwrap().contains("\"N\""));
     assert_eq!(found.node[0].input, ["#0", "#1"]);
     assert_eq!(found.initializer[0].name, "#1");
     assert_eq!(found.output[0].name, found.node[0].output[0]);

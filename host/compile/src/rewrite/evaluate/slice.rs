@@ -24,11 +24,7 @@ pub(crate) struct Range {
 ///
 /// A bound that depends on symbols is taken to lie within the axis: when it does not, the slice fails in that
 /// call. An end that is a number is cut to an axis of unknown size, because models cut long inputs by it.
-pub(crate) fn resolve_range(
-    start: &Number,
-    end: &Number,
-    size: &Number,
-) -> Option<Range> {
+pub(crate) fn resolve_range(start: &Number, end: &Number, size: &Number) -> Option<Range> {
     let zero = Number::integer(0);
     let from_front = |bound: &Number| match bound.compare(&zero) {
         Some(Ordering::Less) => {
