@@ -93,7 +93,7 @@ pub struct Segment {
 
 /// Returns the functions that a step is faster with, given the dims of its inputs and its output as far as they are known.
 ///
-/// Where a number of rows is not known, there is one for every height that may come up. Kernels find the functions that they can
+/// Where a number of rows is not known, there are those for the heights that come up when there are many. Kernels find the functions that they can
 /// use among those of a [`Target`](crate::Target) and do without the others.
 pub fn tile_specs(
     kernel: &Kernel,

@@ -16,7 +16,7 @@ mod arithmetic;
 mod attention;
 mod builder;
 mod casts;
-pub(crate) mod constants;
+mod constants;
 mod context;
 mod convolutions;
 mod dims;
@@ -62,15 +62,10 @@ use support::Samples;
 /// Returns `None` if a value is of a type that a graph cannot hold; tract may still compute such a model as a whole.
 pub(crate) fn import(analysed: &Analysed) -> Option<Graph> {
     let graph = analysed.model.graph.as_ref()?;
-    import_graph(graph, &analysed.facts, opset(&analysed.model), true)
+    import_graph(graph, &analysed.facts, opset(&analysed.model))
 }
 
-pub(crate) fn import_graph(
-    graph: &GraphProto,
-    facts: &Facts,
-    opset: i64,
-    must_bind: bool,
-) -> Option<Graph> {
+fn import_graph(graph: &GraphProto, facts: &Facts, opset: i64) -> Option<Graph> {
     let sources = Sources::of(graph, None);
     let known = Known {
         facts,
@@ -91,8 +86,7 @@ pub(crate) fn import_graph(
     let samples = Samples::new(builder.graph.symbols.len());
     let mut leftovers = Leftovers::new(graph);
     for node in &graph.node {
-        let samples = must_bind.then_some(&samples);
-        if import_node(&mut builder, node, samples).is_none() {
+        if import_node(&mut builder, node, &samples).is_none() {
             leftovers.add(&mut builder, node)?;
         }
     }
@@ -104,11 +98,7 @@ pub(crate) fn import_graph(
 }
 
 /// Adds the kernels of a node, if there are some for all of it.
-fn import_node(
-    builder: &mut Builder<'_>,
-    node: &NodeProto,
-    samples: Option<&Samples>,
-) -> Option<()> {
+fn import_node(builder: &mut Builder<'_>, node: &NodeProto, samples: &Samples) -> Option<()> {
     let importer = importer(node)?;
     let mark = builder.mark();
     // Attributes may be anything; what they lead to is no worse than a node without a kernel.
@@ -118,12 +108,10 @@ fn import_node(
         Ok(done.and_then(|()| context.finish()))
     });
     let binds = |builder: &Builder<'_>| {
-        samples.is_none_or(|samples| {
-            let nodes = &builder.graph.nodes[mark.nodes..];
-            nodes
-                .iter()
-                .all(|node| samples.check(&builder.graph, node).is_ok())
-        })
+        let nodes = &builder.graph.nodes[mark.nodes..];
+        nodes
+            .iter()
+            .all(|node| samples.check(&builder.graph, node).is_ok())
     };
     if imported.is_ok_and(|types| types.is_some()) && binds(builder) {
         return Some(());

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use anyhow::{Context, Result};
-use tensorlet_conformance::run::{Free, run};
+use tensorlet_conformance::run::{Computed, Free, Passed, Predictors, run};
 use tensorlet_conformance::{case, ignored};
 use tensorlet_runtime::{Engine, EngineConfig, Predictor};
 
@@ -35,10 +35,11 @@ fn conformance() -> Result<bool> {
     let list = root.join("tests/conformance/ignored.txt");
     let folders = case::folders(&root.join("target/onnx-1.19.1/onnx/backend/test/data/node"))
         .context("the ONNX node tests are fetched by `cargo xtask test`")?;
-    let predictor = fs::read(root.join("target/guest/predictor.wasm"))
-        .context("the predictor is built by `cargo xtask guest`")?;
-
-    let results = run_all(&predictor, &folders)?;
+    let read = |name: &str| {
+        fs::read(root.join("target/guest").join(name))
+            .context("the predictors are built by `cargo xtask guest`")
+    };
+    let results = run_all(&read("lean.wasm")?, &read("predictor.wasm")?, &folders)?;
     if std::env::var_os("TENSORLET_UPDATE_IGNORED").is_some() {
         let failed = results
             .iter()
@@ -50,21 +51,24 @@ fn conformance() -> Result<bool> {
     report(&results, &ignored::parse(&text)?)
 }
 
-type Results = BTreeMap<String, Result<Free, String>>;
+type Results = BTreeMap<String, Result<Passed, String>>;
 
-fn run_all(predictor: &[u8], folders: &[PathBuf]) -> Result<Results> {
+fn run_all(lean: &[u8], with_tract: &[u8], folders: &[PathBuf]) -> Result<Results> {
     let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
     let engine = Engine::new(&EngineConfig {
         cache_dir: Some(cache_dir),
         quick_compile: true,
         ..EngineConfig::default()
     })?;
-    let predictor = Predictor::new(&engine, predictor)?;
+    let predictors = Predictors {
+        lean: Predictor::new(&engine, lean)?,
+        with_tract: Predictor::new(&engine, with_tract)?,
+    };
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Results::new()));
     let work = || {
         while let Some(folder) = folders.get(next.fetch_add(1, Relaxed)) {
             let caught =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&predictor, folder)));
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&predictors, folder)));
             let result = match caught {
                 Ok(result) => result.map_err(|error| format!("{error:#}")),
                 Err(_) => Err("the test itself panicked".into()),
@@ -105,7 +109,17 @@ fn report(results: &Results, ignored: &BTreeMap<&str, &str>) -> Result<bool> {
     let with = |free| {
         results
             .values()
-            .filter(|result| result.as_ref().ok() == Some(&free))
+            .filter(|result| result.as_ref().is_ok_and(|passed| passed.free == free))
+            .count()
+    };
+    let by = |computed| {
+        results
+            .values()
+            .filter(|result| {
+                result
+                    .as_ref()
+                    .is_ok_and(|passed| passed.computed == computed)
+            })
             .count()
     };
     let passed = results.values().filter(|result| result.is_ok()).count();
@@ -115,6 +129,11 @@ fn report(results: &Results, ignored: &BTreeMap<&str, &str>) -> Result<bool> {
         with(Free::All),
         with(Free::First),
         with(Free::None),
+    );
+    eprintln!(
+        "ONNX node tests: {} pass lean, {} with a tract step",
+        by(Computed::Lean),
+        by(Computed::WithTract),
     );
     eprintln!(
         "conformance: {passed} passed, {surprises} failed, {} skipped",

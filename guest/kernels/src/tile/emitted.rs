@@ -104,6 +104,7 @@ impl Wanted {
             _ => machine
                 .widths
                 .iter()
+                .take(1)
                 .map(|&(halves, rows)| Group {
                     first: 0,
                     halves,
@@ -120,7 +121,8 @@ impl Wanted {
                         let low = rows / tiles;
                         low..low + 1 + usize::from(higher > 0)
                     }
-                    None => 1..group.rows + 1,
+                    // Many rows are divided into tiles that are about as high as can be.
+                    None => group.rows.saturating_sub(2).max(1)..group.rows + 1,
                 };
                 for rows in heights {
                     let spec = TileSpec {

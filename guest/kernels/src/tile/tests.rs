@@ -320,7 +320,7 @@ fn products_use_the_functions_they_ask_for() {
 }
 
 #[test]
-fn products_of_unknown_rows_ask_for_all_heights() {
+fn products_of_unknown_rows_ask_for_the_usual_heights() {
     let kernel = matmul(MatMulRhs::Packed, Epilogue::default(), 1.0);
     let weights = known(&[2, 40, 16]);
     let specs = tile_specs(&kernel, &[&[None, Some(40)], &weights], &[None, Some(32)]);
@@ -329,10 +329,7 @@ fn products_of_unknown_rows_ask_for_all_heights() {
         .map(|spec| (spec.channels, spec.rows))
         .collect();
     tiles.sort_unstable();
-    assert_eq!(
-        tiles,
-        [(8, 1), (8, 2), (8, 3), (8, 4), (8, 5), (8, 6), (16, 1)]
-    );
+    assert_eq!(tiles, [(8, 4), (8, 5), (8, 6)]);
     let specs = tile_specs(&kernel, &[&[None, None], &weights], &[None, Some(32)]);
     assert!(specs.is_empty());
 }

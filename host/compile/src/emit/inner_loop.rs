@@ -27,8 +27,8 @@
 //!     A0 ← x[0].1 · w.1 + B0
 //!   else
 //!     sums change places
-//!   …                             16 of these steps
-//!   x, w ← x + 64, w + 1024
+//!   …                             8 of these steps
+//!   x, w ← x + 32, w + 512
 //! ```
 //!
 //! - The loop is left at its top, so that sums have one use in it.
@@ -39,7 +39,7 @@
 //! - Two loads of one address are made one, unless their types differ or their address is another variable.
 //! - Zen 4 loads two vectors a cycle, and two vectors are what the multiplications take: so one row is loaded once, as
 //!   integers, which is another unit's work.
-//! - Segments that are no multiples of 16 have loops of their own. One for all would not find enough registers.
+//! - Segments that are no multiples of 8 have loops of their own. One for all would not find enough registers.
 
 use wasm_encoder::{BlockType, InstructionSink, MemArg};
 
@@ -47,7 +47,7 @@ use wasm_encoder::{BlockType, InstructionSink, MemArg};
 pub(super) const VECTOR_BYTES: u32 = 16;
 
 /// How many elements of a row a turn takes.
-pub(super) const TURN: u32 = 16;
+pub(super) const TURN: u32 = 8;
 
 /// How many elements a turn takes in segments that are no multiples of [`TURN`].
 const SHORT_TURN: u32 = 4;

@@ -35,7 +35,7 @@ pub(super) fn datum_type_of(value: i64) -> Option<DatumType> {
 }
 
 /// Returns the datum type and dims of a tensor that holds as many elements as it says.
-pub(crate) fn type_of(tensor: &TensorProto) -> Option<(DatumType, Vec<usize>)> {
+pub(super) fn type_of(tensor: &TensorProto) -> Option<(DatumType, Vec<usize>)> {
     let datum_type = datum_type(data_type(tensor)?)?;
     let dims = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok());
     let count = element_count(&tensor.dims)?;
@@ -43,7 +43,7 @@ pub(crate) fn type_of(tensor: &TensorProto) -> Option<(DatumType, Vec<usize>)> {
 }
 
 /// Returns the elements' bytes, little-endian.
-pub(crate) fn bytes(tensor: &TensorProto) -> Option<Cow<'_, [u8]>> {
+pub(super) fn bytes(tensor: &TensorProto) -> Option<Cow<'_, [u8]>> {
     if !tensor.raw_data.is_empty() {
         return Some(Cow::Borrowed(&tensor.raw_data));
     }

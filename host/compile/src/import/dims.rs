@@ -130,7 +130,25 @@ fn broadcast_size(left: TDim, right: TDim) -> Option<TDim> {
         // The other is the same in every call that succeeds, or 1.
         (Some(_), None) => Some(left),
         (None, Some(_)) => Some(right),
+        // Made of the same symbols, they are equal where they fit, such as twice the half of a size and that size.
+        (None, None) if left.symbols() == right.symbols() => Some(simpler(left, right)),
         (None, None) => left.broadcast(right).ok(),
+    }
+}
+
+/// Returns the simpler of two sizes that must be equal, a number if one is.
+pub(super) fn simpler(left: TDim, right: TDim) -> TDim {
+    if left == right {
+        return left;
+    }
+    let cost = |dim: &TDim| match dim.as_i64() {
+        Some(_) => 0,
+        None => dim.to_string().len(),
+    };
+    if cost(&right) < cost(&left) {
+        right
+    } else {
+        left
     }
 }
 
@@ -223,6 +241,8 @@ mod tests {
             ("N, 3", "5, 3", Some("5, 3")),
             ("2, 3", "4", None),
             ("", "N", Some("N")),
+            ("2*(W/2)", "W", Some("W")),
+            ("N", "W", Some("broadcast((N), (W))")),
         ];
         for (left, right, expected) in cases {
             let found = broadcast(&dims(&scope, left), &dims(&scope, right));

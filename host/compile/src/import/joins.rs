@@ -5,7 +5,7 @@ use tensorlet_plan::kernel::Slice;
 use tract_onnx::prelude::TDim;
 
 use super::context::Context;
-use super::dims::axis;
+use super::dims::{axis, simpler};
 use super::registry::{Entry, Importer};
 use crate::graph::ValueId;
 
@@ -40,9 +40,8 @@ pub(super) fn join(node: &mut Context<'_, '_>, parts: &[ValueId], axis: usize) -
         for (index, other) in others.into_iter().enumerate() {
             if index == axis {
                 dims[index] += other;
-            } else if dims[index].as_i64().is_none() {
-                // A number says more than an expression that must be equal to it.
-                dims[index] = other;
+            } else {
+                dims[index] = simpler(dims[index].clone(), other);
             }
         }
     }

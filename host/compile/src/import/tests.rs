@@ -29,8 +29,8 @@ use crate::graph::testing::{Random, assert_near, random_inputs};
 use crate::rewrite::analyse;
 use crate::rewrite::tests::{try_run, with_sizes};
 use crate::rewrite::text::testing::{
-    flag, floats, graph, model, node, ramp, scalar, vector, vector_i32, with_float, with_int,
-    with_ints, with_text,
+    flag, floats, graph, model, node, ramp, scalar, vector, with_float, with_int, with_ints,
+    with_text,
 };
 
 /// Sizes of symbols.

@@ -30,17 +30,31 @@ fn nothing_reads_what_has_no_dims() {
 #[test]
 fn a_node_takes_its_sizes_along() {
     let nodes = vec![
-        node("Shape", &["x"], &["s"]),
-        with_int(node("Gather", &["s", "last"], &["n"]), "axis", 0),
-        node("Mul", &["n", "n"], &["nn"]),
-        node("Slice", &["x", "n", "nn", "last", "two"], &["a"]),
+        node("Shape", &["x"], &["n"]),
+        node("Mul", &["n", "two"], &["twice"]),
+        with_int(node("Concat", &["twice", "n"], &["pads"]), "axis", 0),
+        node("Pad", &["x", "pads"], &["a"]),
         node("Relu", &["a"], &["y"]),
     ];
-    let constants = vec![vector("last", &[1]), vector("two", &[2])];
     check_text(
         13,
-        graph(&["x:f32[N,W]"], nodes, constants, &["y", "nn"]),
-        expect![""],
+        graph(
+            &["x:f32[N]"],
+            nodes,
+            vec![vector("two", &[2])],
+            &["y", "twice"],
+        ),
+        expect![[r#"
+            inputs x: f32[N]
+            n: i64[1] = dims(begin 0)(x)
+            twice: i64[1] = mul(n, 2)
+            tensorlet/shape of x for a: i64[1] = onnx Shape(x)
+            tensorlet/dims[N] for a: i64[1] = onnx Gather(tensorlet/shape of x for a, 0)
+            tensorlet/dims[2*N] for a: i64[1] = onnx Mul(tensorlet/dims[N] for a, 2)
+            tensorlet/dims[2*N, N] for a: i64[2] = onnx Concat(tensorlet/dims[2*N] for a, tensorlet/dims[N] for a)
+            a: f32[N*4] = onnx Pad(x, tensorlet/dims[2*N, N] for a)
+            y: f32[N*4] = clip(low 0.0, high inf)(a)
+            outputs y, twice"#]],
     );
 }
 

@@ -9,16 +9,11 @@ fn elements_are_looked_up() {
         with_int(node("GatherElements", &["x", "e"], &["b"]), "axis", 1),
         node("GatherND", &["x", "n"], &["c"]),
     ];
-    let constants = vec![
-        vector("i", &[-1, 0]),
-        vector_i32("e32", &[0]),
-        vector("n1", &[0]),
-    ];
     let mut e = vector("e", &[1, 0, 2, -1]);
     e.dims = vec![2, 2];
     let mut n = vector("n", &[1, 0, 0, 2]);
     n.dims = vec![2, 2];
-    let constants = [constants, vec![e, n]].concat();
+    let constants = vec![vector("i", &[-1, 0]), e, n];
     check(
         13,
         graph(&["x:f32[2,3]"], nodes, constants, &["a", "b", "c"]),

@@ -75,7 +75,17 @@ fn slices_from_a_size_on() {
         13,
         graph(&["z:f32[4,L]", "past:f32[4,P]"], nodes, constants, &["y"]),
         &[&[("L", 5), ("P", 7)], &[("L", 1), ("P", 1)]],
-        expect![""],
+        expect![[r#"
+            inputs z: f32[4, L], past: f32[4, P]
+            tensorlet/shape of past: i64[2] = dims(begin 0)(past)
+            tensorlet/dims[P]: i64[1] = gather(0)(tensorlet/shape of past, 1)
+            a/1: i64[] = reshape(tensorlet/dims[P])
+            a/3: i64[L] = expand(1)
+            a/4: i64[L] = cum_sum(axis 0, exclusive true, reverse false)(a/3)
+            a/5: i64[L] = add(a/4, a/1)
+            a: f32[4, L] = gather(1)(table: f32[4, 20], a/5)
+            y: f32[4, L] = add(z, a)
+            outputs y"#]],
     );
 }
 
