@@ -97,7 +97,9 @@ fn measure(sh: &Shell, case: &Case, rounds: u32) -> Result<Measured> {
             case.model, case.input
         );
         for contender in Contender::ALL {
-            measured.push(contender, contender.measure(sh, case, case.iterations)?);
+            if let Some(figures) = contender.measure(sh, case, case.iterations)? {
+                measured.push(contender, figures);
+            }
         }
     }
     Ok(measured)

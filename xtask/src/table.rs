@@ -56,6 +56,9 @@ impl fmt::Display for Table {
 
 /// Writes milliseconds with three digits or more, down to a microsecond.
 pub(crate) fn ms(ms: f64) -> String {
+    if ms.is_nan() {
+        return "–".to_owned();
+    }
     let decimals = match ms {
         ..10.0 => 3,
         10.0..100.0 => 2,

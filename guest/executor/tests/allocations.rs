@@ -1,7 +1,6 @@
 //! Running a plan allocates nothing, once a call of the same sizes has run.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 #![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 
 #[path = "it/builder.rs"]

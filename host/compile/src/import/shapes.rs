@@ -175,7 +175,10 @@ fn space_to_depth(node: &mut Context<'_, '_>) -> Option<()> {
     let [n, c, h, w] = <[TDim; 4]>::try_from(node.dims(x)).ok()?;
     let block = node.int("blocksize").filter(|&block| block > 0)?;
     let b = TDim::from(block);
-    let (rows, columns) = (quotient(&[h], std::slice::from_ref(&b))?, quotient(&[w], std::slice::from_ref(&b))?);
+    let (rows, columns) = (
+        quotient(&[h], std::slice::from_ref(&b))?,
+        quotient(&[w], std::slice::from_ref(&b))?,
+    );
     let split = vec![
         n.clone(),
         c.clone(),
