@@ -1,8 +1,8 @@
 //! Functions of two elements, with broadcasting.
 //!
-//! - [`broadcast`] finds the loops.
-//! - [`float`] computes what networks are made of: sums, products and the like of f32, by vectors.
-//! - [`wide`] computes everything else, in i64 or f64.
+//! - `broadcast` finds the loops.
+//! - `float` computes what networks are made of: sums, products and the like of f32, by vectors.
+//! - `wide` computes everything else, in i64 or f64.
 
 pub(crate) mod broadcast;
 mod float;

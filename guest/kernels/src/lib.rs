@@ -1,6 +1,6 @@
 //! Numeric kernels: slices in, slices out.
 //!
-//! A kernel is bound to the sizes of its tensors once, by [`bind`], which checks everything that running relies on;
+//! A kernel is bound to the sizes of its tensors once, by [`bind()`], which checks everything that running relies on;
 //! a bound kernel runs many times and allocates nothing.
 //!
 //! ```text

@@ -1,6 +1,6 @@
 //! Products of matrices.
 //!
-//! [`tiles`] computes most of them. Where there are few columns, or few rows and the right-hand side lies transposed, [`dot`]
+//! `tiles` computes most of them. Where there are few columns, or few rows and the right-hand side lies transposed, `dot`
 //! multiplies whole vectors of a row's elements instead.
 
 mod dot;

@@ -1,8 +1,8 @@
 //! Normalisations: `(x - mean) / sqrt(variance + ε) × scale + bias`, in two passes, so that a large mean costs no digits.
 //!
-//! - [`rows`]: mean and variance of numbers side by side, as for layers and groups of channels.
-//! - [`columns`]: along an axis in the middle; each lane of a vector has a mean of its own.
-//! - [`lrn`]: local response normalisation.
+//! - `rows`: mean and variance of numbers side by side, as for layers and groups of channels.
+//! - `columns`: along an axis in the middle; each lane of a vector has a mean of its own.
+//! - `lrn`: local response normalisation.
 
 mod columns;
 mod lrn;

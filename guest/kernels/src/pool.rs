@@ -1,7 +1,7 @@
 //! Pooling: the largest, the mean or a norm of what each window sees.
 //!
-//! - [`blocked`] computes maxima and means of blocked tensors, with the results of some windows in registers.
-//! - [`general`] computes everything else, one tap of the windows of a row after another.
+//! - `blocked` computes maxima and means of blocked tensors, with the results of some windows in registers.
+//! - `general` computes everything else, one tap of the windows of a row after another.
 //!
 //! A window that sees no element has the maximum -∞ (of integers the least number), the mean NaN and the norm 0. A maximum passes
 //! over NaN.

@@ -1,7 +1,7 @@
 //! Recurrent networks: LSTM, GRU and the simple one.
 //!
 //! What the gates make of the inputs is one product for some steps at a time; each step then adds what they make of the state, and
-//! applies the [`cells`].
+//! applies the `cells`.
 //!
 //! ```text
 //! gates[step] = x[step] × W + state × R + biases

@@ -1,7 +1,7 @@
 //! Reductions.
 //!
-//! - [`shape`] finds the loops.
-//! - [`float`] folds f32 by vectors, [`integer`] everything else.
+//! - `shape` finds the loops.
+//! - `float` folds f32 by vectors, `integer` everything else.
 
 mod float;
 mod integer;

@@ -1,7 +1,7 @@
 //! Functions of one element.
 //!
-//! - [`exponential`], [`normal`], [`trigonometric`] and [`simple`] hold the functions of a vector, which other families use too.
-//! - [`float`] applies them to slices of f32.
+//! - `exponential`, `normal`, `trigonometric` and `simple` hold the functions of a vector, which other families use too.
+//! - `float` applies them to slices of f32.
 //! - Whatever is not f32 is computed in a wider type, a chunk at a time.
 
 mod exponential;

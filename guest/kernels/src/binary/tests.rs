@@ -1,3 +1,5 @@
+//! Tests of functions of two elements: kernels against plain loops, at odd sizes.
+
 use bytemuck::Pod;
 use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::BinaryOp;

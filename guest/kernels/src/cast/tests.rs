@@ -1,3 +1,5 @@
+//! Tests of conversions between datum types: kernels against plain loops, at odd sizes.
+
 use bytemuck::Pod;
 use half::{bf16, f16};
 use tensorlet_plan::Kernel;

@@ -1,3 +1,5 @@
+//! Tests of transposed convolutions: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::{Activation, ConvTranspose, Epilogue, UnaryOp};
 

@@ -1,3 +1,5 @@
+//! Tests of conversions between layouts: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::Kernel;
 
 use crate::isa::Isa;

@@ -1,3 +1,5 @@
+//! Tests of normalisations: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::kernel::{Normalise, NormaliseKind};
 use tensorlet_plan::{Kernel, Layout};
 

@@ -1,3 +1,5 @@
+//! Tests of pooling: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::Kernel;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of reductions: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::{Reduce, ReduceOp};
 use tensorlet_tensor::DatumType;

@@ -1,3 +1,5 @@
+//! Tests of softmax: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::Kernel;
 use tensorlet_tensor::DatumType;
 

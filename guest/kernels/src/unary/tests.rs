@@ -1,3 +1,5 @@
+//! Tests of functions of one element: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::UnaryOp;
 

@@ -1,3 +1,5 @@
+//! Tests of the verifier: each rule is broken once.
+
 use expect_test::expect;
 use tensorlet_tensor::{DatumType, MAX_RANK};
 

@@ -1,3 +1,5 @@
+//! Tests of the lowering: plans as text.
+
 use std::collections::BTreeMap;
 
 use expect_test::expect;

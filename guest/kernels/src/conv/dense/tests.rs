@@ -1,3 +1,5 @@
+//! Tests of dense convolutions: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue, UnaryOp};
 

@@ -1,3 +1,5 @@
+//! Tests of convolutions of plain tensors: kernels against plain loops, at odd sizes.
+
 use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue, UnaryOp};
 

@@ -1,3 +1,5 @@
+//! Tests of the layouts: which values lie in blocks, and where conversions stand.
+
 use expect_test::expect;
 use tensorlet_plan::kernel::{BinaryOp, Conv, Epilogue, Pool, PoolKind, Reduce, ReduceOp, UnaryOp};
 

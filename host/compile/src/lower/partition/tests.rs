@@ -1,3 +1,5 @@
+//! Tests of the partition: which operators become one sub-graph.
+
 use expect_test::expect;
 use prost::Message;
 use tensorlet_plan::kernel::UnaryOp;
