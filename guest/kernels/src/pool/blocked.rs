@@ -100,7 +100,7 @@ impl<'a, F: Fold> Plane<'a, F> {
     /// Computes `P` outputs that follow each other.
     ///
     /// # Safety
-    /// The row has these outputs, and they see `width` of the input's columns: each as many, each [`Axis::stride`] after the one
+    /// The row has these outputs, and they see `width` of the input's columns: each as many, each `Axis::stride` after the one
     /// before.
     #[inline(always)]
     unsafe fn chunk<S: Simd, const P: usize>(

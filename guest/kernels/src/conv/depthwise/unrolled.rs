@@ -42,7 +42,7 @@ impl<const K: usize, const STRIDE: usize> Vectorised for Unrolled<'_, '_, K, STR
     }
 }
 
-/// Reports whether a column is never in front of a chunk's first one. See [`is_whole`](super::chunks::is_whole).
+/// Reports whether a column is never in front of a chunk's first one. See `chunks`.
 const fn is_always_after<const K: usize, const P: usize>(column: usize) -> bool {
     P > 1 && column + 1 >= K
 }
