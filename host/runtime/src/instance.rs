@@ -113,6 +113,11 @@ impl Instance {
         })?;
         let outputs = result.map_err(|error| {
             let (is_input, message) = error.into_message();
+            // A model that is refused memory may say so itself rather than trap.
+            let limiter = &self.store.data().limiter;
+            if let Some(refused_bytes) = limiter.refused_bytes().filter(|_| !is_input) {
+                return memory_error(limiter.limit_bytes(), refused_bytes);
+            }
             let kind = if is_input {
                 PredictErrorKind::InvalidInput
             } else {
@@ -183,7 +188,9 @@ impl Instance {
             ));
         }
         let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
-        self.store.data_mut().deadline = deadline;
+        let data = self.store.data_mut();
+        data.deadline = deadline;
+        data.limiter.begin_call();
         // Before the watchdog knows the deadline, so that the epoch it raises is later than this one.
         self.store.set_epoch_deadline(1);
         let watch = deadline.and_then(|deadline| self.engine.watch(deadline));

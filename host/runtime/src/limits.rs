@@ -21,7 +21,12 @@ impl MemoryLimiter {
         }
     }
 
-    /// Returns how many bytes in all were asked for in vain, if memory was ever refused.
+    /// Forgets that memory was refused, before another call.
+    pub(crate) fn begin_call(&mut self) {
+        self.refused_bytes = None;
+    }
+
+    /// Returns how many bytes in all were asked for in vain, if memory was refused since the call began.
     pub(crate) fn refused_bytes(&self) -> Option<u64> {
         self.refused_bytes
     }
@@ -70,6 +75,8 @@ mod tests {
             "one byte more than the limit"
         );
         assert_eq!(limiter.refused_bytes(), Some(101));
+        limiter.begin_call();
+        assert_eq!(limiter.refused_bytes(), None);
     }
 
     #[test]

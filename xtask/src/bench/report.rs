@@ -210,17 +210,19 @@ mod tests {
 
             Steady predict
 
-            model, input                     component  ORT native   ORT Web  ÷ native  ÷ Web
-            ───────────────────────────────  ─────────  ──────────  ────────  ────────  ─────
-            efficientnet-lite0, 1×3×224×224   33.00 ms    3.300 ms  66.00 ms     10.00   0.50
+            model, input                     component   ORT Web  executor  ORT native  tract native  component ÷ Web  executor ÷ ORT
+            ───────────────────────────────  ─────────  ────────  ────────  ──────────  ────────────  ───────────────  ──────────────
+            efficientnet-lite0, 1×3×224×224   33.00 ms  66.00 ms  4.400 ms    5.500 ms      22.00 ms             0.50            0.80
 
             Start, tail and memory; a component is loaded from the cache of compiled code
 
-            model, input                                     load  first predict       p99  resident memory
-            ───────────────────────────────  ──────────  ────────  ─────────────  ────────  ───────────────
-            efficientnet-lite0, 1×3×224×224   component  1.000 ms       33.50 ms  66.00 ms          50.0 MB
-                                             ORT native  1.000 ms       3.800 ms  6.600 ms          50.0 MB
-                                                ORT Web  1.000 ms       66.50 ms  132.0 ms          50.0 MB
+            model, input                                       load  first predict       p99  resident memory
+            ───────────────────────────────  ────────────  ────────  ─────────────  ────────  ───────────────
+            efficientnet-lite0, 1×3×224×224     component  1.000 ms       33.50 ms  66.00 ms          50.0 MB
+                                                  ORT Web  1.000 ms       66.50 ms  132.0 ms          50.0 MB
+                                                 executor  1.000 ms       4.900 ms  8.800 ms          50.0 MB
+                                               ORT native  1.000 ms       6.000 ms  11.00 ms          50.0 MB
+                                             tract native  1.000 ms       22.50 ms  44.00 ms          50.0 MB
         "#]].assert_eq(&report.to_string());
     }
 

@@ -38,7 +38,7 @@ fn a_hungry_call_ends_at_its_memory_limit() {
     // 40 GB are more than any component has, whatever its limit.
     let message = run(["predict", model, &input(100_000)]).error(5);
     assert!(
-        message.contains("[100000, 100000] of F32 is too large"),
+        message.contains("expected a tensor that fits in memory, found f32[100000, 100000]"),
         "{message}"
     );
     let message = run(["predict", model, &input(1000), "--memory-limit", "1"]).error(3);

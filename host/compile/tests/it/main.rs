@@ -5,4 +5,5 @@
 mod arrays;
 mod fixtures;
 mod models;
+mod plans;
 mod subject;
