@@ -249,6 +249,19 @@ def add():
     )
 
 
+def no_kernel():
+    """The indices of the elements of `-x` that are not 0, as floats: how many there are only the data decides."""
+    return model(
+        [
+            node("Neg", ["x"], ["negative"], name="negate"),
+            node("NonZero", ["negative"], ["indices"], name="find"),
+            node("Cast", ["indices"], ["y"], name="convert", to=FLOAT),
+        ],
+        [value("x", "N", 4)],
+        [value("y", 2, "K")],
+    )
+
+
 def matmul_symbols():
     return model(
         [node("MatMul", ["x", "W"], ["y"])],
@@ -327,6 +340,7 @@ FILES = {
     "slow.onnx": slow,
     "hungry.onnx": hungry,
     "add.onnx": add,
+    "no-kernel.onnx": no_kernel,
     "matmul-symbols.onnx": matmul_symbols,
     "mixed-types.onnx": mixed_types,
     "no-inputs.onnx": no_inputs,

@@ -107,3 +107,34 @@ fn a_cache_that_others_can_write_to_is_refused() {
         "{message}"
     );
 }
+
+#[test]
+fn what_has_no_kernel_is_named_and_refused_if_lean_is_asked_for() {
+    let dir = folder();
+    let output = dir.path().join("x.wasm");
+    let model = fixture("no-kernel.onnx");
+    let built = run([&"build".into(), &model, &"-o".into(), &output]);
+    let line = built
+        .stdout()
+        .lines()
+        .find(|line| line.starts_with("  tract"));
+    let line = line.expect("the summary says what is left to tract");
+    assert!(line.contains("NonZero×1"), "{line}");
+    let x = dir.path().join("x.json");
+    fs::write(&x, "[[0, 5, 0, 0], [0, 0, 0, -1]]").unwrap();
+    let input = format!("--input=x={}", x.display());
+    let output = output.to_str().unwrap();
+    let y = run(["predict", output, &input, "--json"]).json();
+    assert!(y.to_string().contains("[0.0,1.0,1.0,3.0]"), "{y}");
+
+    let model = model.to_str().unwrap();
+    let message = run(["build", model, "--lean", "-o", output]).error(3);
+    assert!(
+        message.contains(
+            "expected a model whose operators all have kernels, found some that have none"
+        ) && message.contains("NonZero×1"),
+        "{message}"
+    );
+    let lean = fixture("add.onnx");
+    run(["build", lean.to_str().unwrap(), "--lean", "-o", output]).stdout();
+}
