@@ -1,6 +1,6 @@
 //! Puts the predictor components where `src/build/predictors.rs` embeds them.
 //!
-//! They are `lean.wasm` and `predictor.wasm` in `target/guest`, which `cargo xtask guest` makes, or in the folder that
+//! They are `lean.wasm`, `predictor.wasm` and `no-offload.wasm` in `target/guest`, which `cargo xtask guest` makes, or in the folder that
 //! `TENSORLET_PREDICTORS` names. In place of one that is missing an empty file is embedded, so that clippy and docs need no guest.
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn main() {
         None => set_by_cargo("CARGO_MANIFEST_DIR").join("../../target/guest"),
     };
     println!("cargo:rerun-if-env-changed=TENSORLET_PREDICTORS");
-    for name in ["lean.wasm", "predictor.wasm"] {
+    for name in ["lean.wasm", "predictor.wasm", "no-offload.wasm"] {
         let predictor = folder.join(name);
         println!("cargo:rerun-if-changed={}", predictor.display());
         let embedded = set_by_cargo("OUT_DIR").join(name);

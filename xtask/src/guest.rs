@@ -1,18 +1,20 @@
-//! `cargo xtask guest`: the predictors, compiled to WebAssembly and made components.
+//! `cargo xtask guest`: what models are made of, compiled to WebAssembly and made components.
 //!
 //! ```text
 //! guest/predictor ─ cargo, without tract ─► core module ─ wit-component ─► target/guest/lean.wasm
 //!                 └ cargo, with tract ────► core module ─ wit-component ─► target/guest/predictor.wasm
+//! guest/no-offload ─ wat ─────────────────► core module ─ wit-component ─► target/guest/no-offload.wasm
 //! ```
 //!
-//! The target is `wasm32-unknown-unknown`: such a component imports nothing, so it can reach nothing, and runs in any
+//! The target is `wasm32-unknown-unknown`: such a component imports nothing of a system, so it can reach nothing, and runs in any
 //! WASI host all the same. Its rustflags are in `.cargo/config.toml`.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::setup::guest_target::{TARGET, Toolchain};
@@ -54,7 +56,10 @@ pub(crate) struct Options {
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     setup::run(sh, &[Piece::Cc, Piece::GuestTarget])?;
     match options.lean {
-        true => PREDICTORS[0].build(sh, Toolchain::find(sh)?),
+        true => {
+            build_no_offload(sh)?;
+            PREDICTORS[0].build(sh, Toolchain::find(sh)?)
+        }
         false => build(sh),
     }
 }
@@ -63,6 +68,7 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
 pub(crate) fn build(sh: &Shell) -> Result<()> {
     let toolchain = Toolchain::find(sh)?;
     println!("guest: building with {toolchain}; from nothing this takes minutes");
+    build_no_offload(sh)?;
     PREDICTORS
         .iter()
         .try_for_each(|predictor| predictor.build(sh, toolchain))
@@ -94,14 +100,7 @@ impl Predictor {
             .with_context(|| format!("expected the predictor at {}", module.display()))?;
         let component =
             encode(&module).context("expected a predictor that can be made a component")?;
-        let is_new = write_if_changed(&sh.current_dir().join(self.component), &component)?;
-        let state = if is_new { "written" } else { "up to date" };
-        println!(
-            "guest: {}, {:.1} MB, {state}",
-            self.component,
-            component.len() as f64 / 1e6
-        );
-        Ok(())
+        write(sh, self.component, &component)
     }
 
     fn target_dir(&self, toolchain: Toolchain) -> String {
@@ -131,7 +130,10 @@ fn cargo<'a>(sh: &'a Shell, toolchain: Toolchain, arguments: &[&str]) -> Cmd<'a>
     toolchain.set_variables(cmd)
 }
 
-/// Makes a component of the module. It must import nothing: that is what keeps it in its sandbox on every host.
+/// What a predictor may import: the compiler plugs it.
+const IMPORT: &str = "tensorlet:model/offload@";
+
+/// Makes a component of the module. It must import nothing else: that is what keeps it in its sandbox on every host.
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
     let component = ComponentEncoder::default()
         .validate(true)
@@ -144,14 +146,36 @@ fn encode(module: &[u8]) -> Result<Vec<u8>> {
         .imports
         .keys()
         .map(|key| resolve.name_world_key(key))
+        .filter(|name| !name.starts_with(IMPORT))
         .collect();
     if !imports.is_empty() {
         bail!(
-            "expected a predictor that imports nothing, found imports of {}",
+            "expected a predictor that imports {IMPORT}…, found imports of {}",
             imports.join(", ")
         );
     }
     Ok(component)
+}
+
+/// Builds what declines every offload.
+fn build_no_offload(sh: &Shell) -> Result<()> {
+    let source = sh.current_dir().join("guest/no-offload/no-offload.wat");
+    let mut module = wat::parse_file(&source)?;
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(sh.current_dir().join("wit"))?;
+    let world = resolve.select_world(&[package], Some("no-offload"))?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    let component = encode(&module).context("expected a stub that can be made a component")?;
+    write(sh, "target/guest/no-offload.wasm", &component)
+}
+
+/// Writes a component and tells so.
+fn write(sh: &Shell, path: &str, component: &[u8]) -> Result<()> {
+    let is_new = write_if_changed(&sh.current_dir().join(path), component)?;
+    let state = if is_new { "written" } else { "up to date" };
+    let megabytes = component.len() as f64 / 1e6;
+    println!("guest: {path}, {megabytes:.1} MB, {state}");
+    Ok(())
 }
 
 /// Writes a file unless it has these bytes already; returns whether it did.

@@ -10,6 +10,7 @@ pub(crate) use cache::Cache;
 use places::Places;
 
 use crate::error::PredictError;
+use crate::offload::Offloaded;
 use crate::program::Program;
 use crate::slices::{Frame, Operand, Operands, Place};
 use crate::state::State;
@@ -21,6 +22,8 @@ pub(crate) struct Binding {
     /// The size of each symbol; 1 for the one that counts rows.
     sizes: Box<[u32]>,
     steps: Vec<BoundStep>,
+    /// What a host may compute, in the order of steps.
+    segments: Vec<BoundSegment>,
     /// The caller's inputs that steps read. Those that are not aligned are copied into the arena.
     inputs: Vec<Operand>,
     /// How many bytes a row of each of the caller's inputs has.
@@ -32,6 +35,12 @@ pub(crate) struct Binding {
 
 struct BoundStep {
     work: Work,
+    operands: Operands,
+}
+
+/// Steps that a host may compute.
+struct BoundSegment {
+    steps: std::ops::Range<usize>,
     operands: Operands,
 }
 
@@ -92,13 +101,16 @@ impl Binding {
             .zip(works)
             .map(|(step, work)| {
                 let scratch = (scratch, work.scratch_bytes());
-                let operands = places.operands(program, &types, step, scratch)?;
+                let values = (step.inputs.as_slice(), step.outputs.as_slice());
+                let operands = places.operands(program, &types, &step.name, values, scratch)?;
                 Ok(BoundStep { work, operands })
             })
             .collect::<Result<_, PredictError>>()?;
+        let segments = segments(program, &types, &places)?;
         Ok(Self {
             sizes,
             steps,
+            segments,
             inputs: places.inputs_to_copy(program, &types),
             input_bytes: types[..program.inputs]
                 .iter()
@@ -169,7 +181,18 @@ impl Binding {
         for input in &self.inputs {
             frame.copy_in(input);
         }
+        let mut segments = self.segments.iter().enumerate().peekable();
+        let mut offloaded = 0..0;
         for (index, step) in self.steps.iter().enumerate() {
+            if let Some((segment, bound)) =
+                segments.next_if(|(_, bound)| bound.steps.start == index)
+                && self.run_segment(program, segment, &bound.operands, &mut frame)
+            {
+                offloaded = bound.steps.clone();
+            }
+            if offloaded.contains(&index) {
+                continue;
+            }
             let (inputs, outputs, scratch) = frame.slices(&step.operands);
             match &step.work {
                 Work::Kernel(kernel) => kernel
@@ -184,6 +207,20 @@ impl Binding {
         }
         self.deliver(&mut frame);
         Ok(())
+    }
+
+    /// Has a host compute a segment; returns whether it did.
+    fn run_segment(
+        &self,
+        program: &Program,
+        segment: usize,
+        operands: &Operands,
+        frame: &mut Frame<'_>,
+    ) -> bool {
+        let offloaded = program.offloaded.as_ref();
+        let offloaded = offloaded.expect("only a program with segments binds some");
+        let (inputs, outputs, _) = frame.slices(operands);
+        offloaded.run(program, segment, &self.sizes, inputs, outputs)
     }
 
     /// Copies outputs that are not where the caller wants them.
@@ -226,7 +263,7 @@ fn types(program: &Program, sizes: &[u32]) -> Result<Vec<Option<TensorType>>, Pr
     Ok(types)
 }
 
-fn tensor_type(value: &Value, sizes: &[u32]) -> Result<Option<TensorType>, String> {
+pub(crate) fn tensor_type(value: &Value, sizes: &[u32]) -> Result<Option<TensorType>, String> {
     let Some(dims) = &value.dims else {
         return Ok(None);
     };
@@ -246,6 +283,25 @@ fn tensor_type(value: &Value, sizes: &[u32]) -> Result<Option<TensorType>, Strin
             "expected a tensor that fits in memory, found {tensor}"
         )),
     }
+}
+
+/// Finds the operands of the segments between tract steps.
+fn segments(
+    program: &Program,
+    types: &[Option<TensorType>],
+    places: &Places,
+) -> Result<Vec<BoundSegment>, PredictError> {
+    let parts = program.offloaded.iter().flat_map(Offloaded::parts);
+    parts
+        .map(|segment| {
+            let first = &program.steps[segment.steps.start];
+            let values = (segment.inputs.as_slice(), segment.outputs.as_slice());
+            Ok(BoundSegment {
+                steps: segment.steps.clone(),
+                operands: places.operands(program, types, &first.name, values, (0, 0))?,
+            })
+        })
+        .collect()
 }
 
 fn bind_step(

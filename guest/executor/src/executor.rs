@@ -9,7 +9,9 @@ use tensorlet_plan::{Description, Plan};
 use tensorlet_tensor::{NamedTensor, Tensor};
 
 use crate::binding::{Binding, BoundOutput, Cache};
+use crate::constants::SharedConstants;
 use crate::error::{LoadError, PredictError};
+use crate::offload::{self, Offload};
 use crate::program::Program;
 use crate::state::State;
 
@@ -27,7 +29,7 @@ pub struct Executor {
 }
 
 /// How a plan is executed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LoadOptions {
     /// The instruction set of the kernels. Default: the best that this machine has.
     pub isa: Isa,
@@ -36,6 +38,12 @@ pub struct LoadOptions {
     /// The most bytes that a call may take for buffers between steps. Calls that would need more fail. Default: 4 GiB, and
     /// all that there is in WebAssembly.
     pub max_arena_bytes: usize,
+    /// The plan's constants, if they can be used where they are. Default: they are copied.
+    pub constants: Option<SharedConstants>,
+    /// Who computes segments in place of the kernels here. Default: nobody.
+    pub offload: Option<&'static dyn Offload>,
+    /// The plans of the plan's segments, for `offload`. Default: none, so that nothing is offloaded.
+    pub segments: Vec<Vec<u8>>,
 }
 
 impl Default for LoadOptions {
@@ -44,6 +52,9 @@ impl Default for LoadOptions {
             isa: Isa::detect(),
             tiles: Vec::new(),
             max_arena_bytes: usize::try_from(4u64 << 30).unwrap_or(usize::MAX),
+            constants: None,
+            offload: None,
+            segments: Vec::new(),
         }
     }
 }
@@ -100,6 +111,22 @@ impl Executor {
         Ok(binding.outputs().iter().map(dims).collect())
     }
 
+    /// Returns how many bytes each output has for given sizes of the symbols; none where only the data decides.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn output_bytes(&self, sizes: &[u32]) -> Result<Vec<usize>, PredictError> {
+        let binding = self.binding(sizes)?;
+        let rows = self.program.rows(sizes);
+        let bytes = |index| match binding.output_bytes(index).checked_mul(rows) {
+            Some(bytes) => Ok(bytes),
+            None => Err(PredictError::OutOfMemory {
+                expected_bytes: usize::MAX,
+            }),
+        };
+        (0..binding.outputs().len()).map(bytes).collect()
+    }
+
     /// Computes the outputs, in the signature's order.
     ///
     /// # Errors
@@ -122,6 +149,9 @@ impl Executor {
             })
             .collect();
 
+        if let Some(outputs) = self.predict_whole(&sizes, &slices)? {
+            return Ok(outputs);
+        }
         let binding = self.binding(&sizes)?;
         let rows = self.program.rows(&sizes);
         let mut buffers = self.allocate_outputs(&binding, rows)?;
@@ -140,6 +170,37 @@ impl Executor {
         state.forget();
         self.return_state(state);
         result
+    }
+
+    /// Has a host compute the whole plan. Returns `None` if it does not.
+    fn predict_whole(
+        &self,
+        sizes: &[u32],
+        inputs: &[&[u8]],
+    ) -> Result<Option<Vec<NamedTensor>>, PredictError> {
+        let Some(types) = offload::whole_outputs(&self.program, sizes) else {
+            return Ok(None);
+        };
+        let offloaded = self.program.offloaded.as_ref();
+        let offloaded = offloaded.expect("`whole_outputs` found it");
+        let mut buffers = Vec::with_capacity(types.len());
+        for tensor in &types {
+            buffers.push(allocate(tensor.stored_bytes().unwrap_or(usize::MAX))?);
+        }
+        let mut outputs: Vec<&mut [u8]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
+        if !offloaded.run(&self.program, 0, sizes, inputs, &mut outputs) {
+            return Ok(None);
+        }
+        let specs = &self.description.signature.outputs;
+        let tensors = specs.iter().zip(types).zip(buffers);
+        let tensors = tensors.map(|((spec, tensor), data)| {
+            // Dims were `u32` before they were evaluated.
+            let dims = tensor.dims.iter().map(|&dim| dim as u32).collect();
+            let tensor = Tensor::new(tensor.datum_type, dims, data);
+            let tensor = tensor.expect("the buffer is as long as the dims say");
+            (spec.name.clone(), tensor)
+        });
+        Ok(Some(tensors.collect()))
     }
 
     /// Computes the outputs into the caller's memory.
@@ -218,12 +279,7 @@ impl Executor {
         binding: &Binding,
         rows: usize,
     ) -> Result<Vec<Vec<u8>>, PredictError> {
-        let allocate = |index: usize| {
-            let row_bytes = binding.output_bytes(index);
-            let expected_bytes = row_bytes.saturating_mul(rows);
-            bytemuck::try_zeroed_vec(expected_bytes)
-                .map_err(|()| PredictError::OutOfMemory { expected_bytes })
-        };
+        let allocate = |index: usize| allocate(binding.output_bytes(index).saturating_mul(rows));
         (0..binding.outputs().len()).map(allocate).collect()
     }
 
@@ -274,6 +330,17 @@ impl Executor {
     }
 }
 
+impl fmt::Debug for LoadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("isa", &self.isa)
+            .field("tiles", &self.tiles)
+            .field("max_arena_bytes", &self.max_arena_bytes)
+            .field("offload", &self.offload)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -283,6 +350,11 @@ impl fmt::Debug for Executor {
             self.program.steps.len()
         )
     }
+}
+
+fn allocate(expected_bytes: usize) -> Result<Vec<u8>, PredictError> {
+    bytemuck::try_zeroed_vec(expected_bytes)
+        .map_err(|()| PredictError::OutOfMemory { expected_bytes })
 }
 
 fn check_lengths<'a>(

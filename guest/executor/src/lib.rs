@@ -11,7 +11,8 @@
 //!
 //! - [`executor`] holds [`Executor`], [`error`] what can go wrong, [`state`] the memory of a call.
 //! - `binding` makes a plan of symbols into one of numbers, and remembers it; `arena` decides where buffers lie.
-//! - `constants` gathers the constants that kernels read; `memory` is memory that begins at a multiple of 64 bytes.
+//! - [`constants`] gathers the constants that kernels read; `memory` is memory that begins at a multiple of 64 bytes.
+//! - [`offload`] leaves segments of a plan to a host, if there is one that takes them.
 //! - `slices` hands a step its inputs and outputs, the one place that knows that they do not overlap.
 //! - `tract_step` runs sub-graphs by tract, [`tract_tensor`] turns tensors into tract's and back. Without the feature `tract`
 //!   they are not there, and plans that need them are refused.
@@ -20,10 +21,11 @@
 
 mod arena;
 mod binding;
-mod constants;
+pub mod constants;
 pub mod error;
 pub mod executor;
 mod memory;
+pub mod offload;
 mod program;
 mod slices;
 pub mod state;
@@ -32,6 +34,8 @@ mod tract_step;
 #[cfg(feature = "tract")]
 pub mod tract_tensor;
 
+pub use constants::SharedConstants;
 pub use error::{LoadError, PredictError};
 pub use executor::{Executor, LoadOptions};
+pub use offload::{Offload, SegmentBytes};
 pub use state::State;

@@ -6,6 +6,7 @@ use tensorlet_plan::{Kernel, Lifetimes, Plan, Step, SymbolId, Value, ValueId};
 use crate::constants::Constants;
 use crate::error::LoadError;
 use crate::executor::LoadOptions;
+use crate::offload::Offloaded;
 #[cfg(feature = "tract")]
 use crate::tract_step::LoadedTractStep;
 
@@ -21,6 +22,8 @@ pub(crate) struct Program {
     pub(crate) outputs: Vec<ValueId>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) constants: Constants,
+    /// What a host may compute.
+    pub(crate) offloaded: Option<Offloaded>,
     /// The sub-graph of each step that is a tract step.
     #[cfg(feature = "tract")]
     pub(crate) tract_steps: Vec<Option<std::sync::Arc<LoadedTractStep>>>,
@@ -39,6 +42,9 @@ impl Program {
             isa,
             tiles,
             max_arena_bytes,
+            constants,
+            offload,
+            segments,
         } = options;
         Ok(Self {
             symbols: plan.symbols.clone(),
@@ -48,7 +54,11 @@ impl Program {
             inputs: plan.description.signature.inputs.len(),
             outputs: plan.outputs.clone(),
             lifetimes: plan.lifetimes(),
-            constants: Constants::gather(plan)?,
+            constants: match constants {
+                Some(shared) => Constants::share(plan, shared)?,
+                None => Constants::copy(plan)?,
+            },
+            offloaded: Offloaded::new(plan, offload, segments)?,
             #[cfg(feature = "tract")]
             tract_steps,
             max_arena_bytes,

@@ -13,6 +13,9 @@
 //! - **Symbols.** Each is by itself a dim of an input. The row symbol is axis 0 of every input and output and stands at no other.
 //! - **Tract steps.** Their values are row-major.
 //!
+//! A plan that is a [segment](crate::segments) of another may take and give values in blocks, with dims that are expressions over symbols
+//! that no input has: sizes are given with each run. It has no tract step.
+//!
 //! Not checked are the attributes of kernels and whether they fit the values: kernels do so, when they are bound to sizes.
 
 mod steps;
@@ -46,22 +49,45 @@ pub struct InvalidPlan {
     reason: String,
 }
 
+/// What a plan is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Role {
+    /// What callers call.
+    Model,
+    /// A part of a model.
+    Segment,
+}
+
 impl Plan<'_> {
     /// Checks the rules of [`verify`](crate::verify).
     ///
     /// # Errors
     /// If one is broken; the error says which and where.
     pub fn verify(&self) -> Result<(), InvalidPlan> {
+        self.check(Role::Model)
+    }
+
+    /// Checks the rules of [`verify`](crate::verify) for a segment.
+    ///
+    /// # Errors
+    /// If one is broken; the error says which and where.
+    pub fn verify_segment(&self) -> Result<(), InvalidPlan> {
+        self.check(Role::Segment)
+    }
+
+    fn check(&self, role: Role) -> Result<(), InvalidPlan> {
         self.check_counts()?;
         let signature = &self.description.signature;
         check_unique("inputs", signature.inputs.iter().map(|spec| &spec.name))?;
         check_unique("outputs", signature.outputs.iter().map(|spec| &spec.name))?;
         check_unique("symbols", self.symbols.iter())?;
         values::check(self)?;
-        self.check_inputs()?;
-        self.check_symbols()?;
-        steps::check(self)?;
-        self.check_outputs()?;
+        self.check_inputs(role)?;
+        if role == Role::Model {
+            self.check_symbols()?;
+        }
+        steps::check(self, role)?;
+        self.check_outputs(role)?;
         self.check_row_symbol()?;
         self.check_tiles()
     }
@@ -84,7 +110,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn check_inputs(&self) -> Result<(), InvalidPlan> {
+    fn check_inputs(&self, role: Role) -> Result<(), InvalidPlan> {
         let specs = &self.description.signature.inputs;
         if self.values.len() < specs.len() {
             return Err(invalid(format!(
@@ -94,7 +120,7 @@ impl Plan<'_> {
             )));
         }
         for (index, (value, spec)) in self.values.iter().zip(specs).enumerate() {
-            if value.name != spec.name || !self.fits(value, spec) {
+            if value.name != spec.name || !self.fits(value, spec, role) {
                 return Err(invalid(format!(
                     "expected value {index} to be the input {spec}, found {}: {}",
                     value.name,
@@ -106,7 +132,7 @@ impl Plan<'_> {
     }
 
     /// Reports whether a value has datum type and dims of an input.
-    fn fits(&self, value: &Value, spec: &TensorSpec) -> bool {
+    fn fits(&self, value: &Value, spec: &TensorSpec, role: Role) -> bool {
         let same = |(expression, dim): (&DimExpr, &Dim)| match dim {
             Dim::Fixed(size) => expression.as_number() == Some(i64::from(*size)),
             Dim::Symbol(name) => expression
@@ -117,10 +143,10 @@ impl Plan<'_> {
         let Some(dims) = &value.dims else {
             return false;
         };
+        let fits_model = || value.layout == Layout::Plain && dims.iter().zip(&spec.dims).all(same);
         value.datum_type == spec.datum_type
-            && value.layout == Layout::Plain
             && dims.len() == spec.dims.len()
-            && dims.iter().zip(&spec.dims).all(same)
+            && (role == Role::Segment || fits_model())
     }
 
     fn check_symbols(&self) -> Result<(), InvalidPlan> {
@@ -140,7 +166,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn check_outputs(&self) -> Result<(), InvalidPlan> {
+    fn check_outputs(&self, role: Role) -> Result<(), InvalidPlan> {
         let specs = &self.description.signature.outputs;
         if self.outputs.len() != specs.len() {
             return Err(invalid(format!(
@@ -166,7 +192,7 @@ impl Plan<'_> {
                     })
             };
             if value.datum_type != spec.datum_type
-                || value.layout != Layout::Plain
+                || (role == Role::Model && value.layout != Layout::Plain)
                 || !value.dims.as_ref().is_none_or(numbers_agree)
             {
                 return Err(broken(self.type_text(value)));

@@ -10,6 +10,7 @@ use tensorlet_tensor::{self as ours, NamedTensor};
 use crate::bindings::Guest;
 use crate::bindings::exports::tensorlet::model::predict;
 use crate::bindings::exports::tensorlet::model::tensor as wit;
+use crate::offload::HOST;
 use crate::{heap, tiles};
 
 /// The executor, once `prepare` has run.
@@ -21,14 +22,20 @@ pub(crate) struct Predictor;
 impl Guest for Predictor {
     fn prepare(
         plan: Vec<u8>,
+        segments: Vec<Vec<u8>>,
         lifetimes: Option<Vec<u8>>,
         first_tile: u32,
     ) -> Result<Vec<u8>, String> {
         heap::begin(lifetimes);
+        // What was passed in is not resident; copies are.
+        let kept = segments.clone();
+        drop(segments);
         let executor = {
             let plan = Plan::read(&plan).map_err(|error| error.to_string())?;
             let options = LoadOptions {
                 tiles: tiles::emitted(&plan.tiles, first_tile)?,
+                offload: Some(&HOST),
+                segments: kept,
                 ..LoadOptions::default()
             };
             Executor::load(&plan, options).map_err(|error| error.to_string())?

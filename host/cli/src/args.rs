@@ -45,6 +45,17 @@ pub(crate) struct CacheArgs {
     pub(crate) no_cache: bool,
 }
 
+/// Who computes.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct OffloadArgs {
+    /// Compute inside of the component, as any other host does, rather than natively
+    #[arg(long, conflicts_with = "threads", help_heading = "Execution")]
+    pub(crate) no_offload: bool,
+    /// Threads that compute natively, over all calls [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Execution")]
+    pub(crate) threads: Option<u16>,
+}
+
 /// Compile an ONNX model into a component
 ///
 /// MODEL is an ONNX file, or a folder with a model.toml that names one. The model.toml says what the model is and how
@@ -117,6 +128,8 @@ pub(crate) struct PredictArgs {
     /// Memory that the model may take, its weights included [default: 4096]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(crate) memory_limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) offload: OffloadArgs,
 }
 
 /// Measure how long a component takes to load and to predict
@@ -138,9 +151,14 @@ pub(crate) struct BenchArgs {
     /// Calls to measure after the first [default: as many as fit in 2 seconds, from 10 to 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) iterations: Option<u32>,
+    /// Make a fresh instance for each call, so that no state can leak from call to call
+    #[arg(long)]
+    pub(crate) fresh: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) offload: OffloadArgs,
 }
 
 fn parse_bind(text: &str) -> Result<(String, Literal), String> {
@@ -236,6 +254,8 @@ mod tests {
             &["predict", "x.wasm", "--memory-limit", "0"],
             &["bench", "x.wasm", "--batch", "0"],
             &["bench", "x.wasm", "--iterations", "0"],
+            &["bench", "x.wasm", "--threads", "0"],
+            &["bench", "x.wasm", "--threads", "2", "--no-offload"],
             &["bench", "x.wasm", "--no-cache", "--cache-dir", "d"],
         ] {
             let error = parse(wrong).expect_err(&format!("{wrong:?} must be refused"));

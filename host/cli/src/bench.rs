@@ -8,7 +8,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tensorlet_runtime::{CallOptions, Instance, LoadError, LoadOptions, Model};
+use tensorlet_runtime::{CallOptions, Instance, LoadError, LoadOptions, Model, PredictError};
 use tensorlet_tensor::NamedTensor;
 
 use self::figures::Figures;
@@ -35,7 +35,7 @@ const STAGES: u64 = 5;
 pub(crate) fn run(args: &BenchArgs, settings: &Settings) -> Result<()> {
     let progress = Progress::new(STAGES);
     let load = || -> Result<(Model, Duration), LoadError> {
-        let engine = settings.engine(Purpose::Predict)?;
+        let engine = settings.engine(Purpose::Predict, &args.offload)?;
         let (model, time) = timed(|| engine.load(&args.component, LoadOptions::default()));
         Ok((model?, time))
     };
@@ -56,10 +56,26 @@ pub(crate) fn run(args: &BenchArgs, settings: &Settings) -> Result<()> {
     let (outputs, first_time) = timed(|| instance.predict(&inputs, &CallOptions::default()));
     outputs?;
     progress.stage("predicting");
-    let calls = steady(&mut instance, &inputs, args.iterations)?;
+    let calls = if args.fresh {
+        drop(instance);
+        steady(args.iterations, || {
+            model
+                .instantiate()?
+                .predict(&inputs, &CallOptions::default())
+        })?
+    } else {
+        steady(args.iterations, || {
+            instance.predict(&inputs, &CallOptions::default())
+        })?
+    };
     drop(progress);
 
-    let figures = Figures::new([load_time, instantiate_time, first_time].map(ms), calls)?;
+    let is_offloaded = model.offloaded().is_some_and(|counts| counts.runs > 0);
+    let figures = Figures::new(
+        [load_time, instantiate_time, first_time].map(ms),
+        calls,
+        (is_offloaded, args.fresh),
+    )?;
     if args.json {
         return Ok(json::print(&figures)?);
     }
@@ -84,12 +100,11 @@ fn instantiate(model: &Model) -> Result<(Instance, Duration)> {
 
 /// Returns how long calls took, after a few that are not measured.
 fn steady(
-    instance: &mut Instance,
-    inputs: &[NamedTensor],
     iterations: Option<u32>,
+    mut predict: impl FnMut() -> Result<Vec<NamedTensor>, PredictError>,
 ) -> Result<Vec<Duration>> {
     let mut call = || -> Result<Duration> {
-        let (outputs, time) = timed(|| instance.predict(inputs, &CallOptions::default()));
+        let (outputs, time) = timed(&mut predict);
         outputs?;
         Ok(time)
     };

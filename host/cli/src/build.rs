@@ -13,7 +13,7 @@ use tensorlet_runtime::LoadOptions;
 
 use self::source::Source;
 use self::summary::Summary;
-use crate::args::BuildArgs;
+use crate::args::{BuildArgs, OffloadArgs};
 use crate::clock::{now, timed};
 use crate::exit::Failure;
 use crate::inspect::anatomy::Anatomy;
@@ -30,8 +30,8 @@ pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
     let predictors = predictors::embedded()?;
     let source = Source::resolve(args)?;
     let output = output(args, &source)?;
-    let preparing = settings.engine(Purpose::Prepare)?;
-    let engine = settings.engine(Purpose::Predict)?;
+    let preparing = settings.engine(Purpose::Prepare, &OffloadArgs::default())?;
+    let engine = settings.engine(Purpose::Predict, &OffloadArgs::default())?;
 
     let progress = Progress::new(STAGES);
     let built = tensorlet_compile::build(

@@ -39,7 +39,7 @@ fn load(args: &PredictArgs, settings: &Settings, limits: Limits) -> Result<Model
         Some(_) => Purpose::PredictInTime,
         None => Purpose::Predict,
     };
-    let engine = settings.engine(purpose)?;
+    let engine = settings.engine(purpose, &args.offload)?;
     let progress = Progress::new(1);
     progress.stage("loading the component; the first time, it is compiled for this machine");
     engine

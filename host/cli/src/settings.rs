@@ -1,11 +1,12 @@
-//! What every command needs to know of its surroundings: where compiled components are kept.
+//! What every command needs to know of its surroundings: where compiled components are kept, and who computes.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use tensorlet_runtime::{Engine, EngineConfig, LoadError};
+use tensorlet_runtime::{Cpu, Engine, EngineConfig, LoadError};
 
-use crate::args::CacheArgs;
+use crate::args::{CacheArgs, OffloadArgs};
 use crate::exit::Failure;
 
 /// What the command line and the environment say to every command.
@@ -38,9 +39,18 @@ impl Settings {
     }
 
     /// Sets up an engine for a purpose.
-    pub(crate) fn engine(&self, purpose: Purpose) -> Result<Engine, LoadError> {
+    pub(crate) fn engine(
+        &self,
+        purpose: Purpose,
+        offload: &OffloadArgs,
+    ) -> Result<Engine, LoadError> {
+        let cpu = Cpu::default();
         Engine::new(&EngineConfig {
             cache_dir: self.cache_dir.clone(),
+            accelerator: match offload.no_offload {
+                true => None,
+                false => Some(Arc::new(cpu)),
+            },
             interruptible: purpose == Purpose::PredictInTime,
             quick_compile: purpose == Purpose::Prepare,
             ..EngineConfig::default()

@@ -12,7 +12,7 @@ use tract_onnx::pb::ModelProto;
 use crate::error::{CompileError, CompileErrorKind};
 use crate::literal::Literal;
 use crate::rewrite::{self, RewriteError, RewriteErrorKind, Rewritten};
-use crate::{emit, import, inputs, lower, passes, prune, rows, snapshot, source, trim};
+use crate::{compose, emit, import, inputs, lower, passes, prune, rows, snapshot, source, trim};
 
 /// What a user says of a model beside the ONNX file.
 #[derive(Clone, Debug, Default)]
@@ -31,13 +31,15 @@ pub struct BuildOptions {
     pub lean: bool,
 }
 
-/// The components of `guest/predictor`.
+/// The components that models are made of, as `cargo xtask guest` builds them.
 #[derive(Clone, Copy, Debug)]
-pub struct Predictors<'a> {
-    /// The one without tract, for plans whose steps all have kernels.
+pub struct GuestParts<'a> {
+    /// The predictor without tract, for plans whose steps all have kernels.
     pub lean: &'a [u8],
-    /// The one with tract, for all others.
+    /// The predictor with tract, for all others.
     pub with_tract: &'a [u8],
+    /// What declines every offload.
+    pub no_offload: &'a [u8],
 }
 
 /// The stages of a build, in order.
@@ -79,7 +81,7 @@ pub struct Built {
 /// If the file or what it refers to cannot be read, is no ONNX model, or cannot be computed; or if it is to be lean and is not.
 pub fn build(
     engine: &Engine,
-    predictors: &Predictors<'_>,
+    parts: &GuestParts<'_>,
     onnx: &Path,
     options: &BuildOptions,
     progress: &mut dyn FnMut(Stage),
@@ -94,21 +96,30 @@ pub fn build(
     };
     let header = plan.write_header().map_err(invalid)?;
     let bytes = plan.write().map_err(invalid)?;
+    let layout = plan.constant_layout();
+    let segments = plan.segments();
+    let segments = segments
+        .iter()
+        .map(|segment| plan.segment_plan(segment, &layout).write_header())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(invalid)?;
     let left_to_tract = plan.tract_operators();
     let steps = plan.steps.len();
     let tiles = plan.tiles.clone();
     drop(plan);
 
     let predictor = if left_to_tract.is_empty() {
-        predictors.lean
+        parts.lean
     } else {
-        predictors.with_tract
+        parts.with_tract
     };
     let unlike = |reason: String| CompileError::new(CompileErrorKind::Predictor, reason);
     let first_tile = emit::table_size(predictor).map_err(unlike)?;
-    let component = snapshot::snapshot(engine, predictor, &bytes, first_tile, progress)?;
+    let component =
+        snapshot::snapshot(engine, predictor, (&bytes, &segments), first_tile, progress)?;
     let component = prune::prune(&component, &snapshot::DEAD_CORE_EXPORTS).map_err(unlike)?;
-    let mut component = emit::append_tiles(component, &tiles).map_err(unlike)?;
+    let component = emit::append_tiles(component, &tiles).map_err(unlike)?;
+    let mut component = compose::compose(&component, parts.no_offload);
     trim::append_plan_header(&mut component, &header);
     Ok(Built {
         component,

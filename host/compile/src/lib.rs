@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! model.onnx ─ source ─► ModelProto ─ inputs, rewrite ─► the same, every shape known ─ import ─► graph of kernels
-//!   ─ passes ─► fused graph ─ lower ─► plan ─ snapshot ─► predictor with the plan in its memory ─ emit, trim ─► component
+//!   ─ passes ─► fused graph ─ lower ─► plan ─ snapshot ─► predictor with the plan in its memory ─ emit, compose, trim ─► component
 //! ```
 //!
 //! - [`mod@build`] is the way through, and the public interface.
@@ -12,11 +12,12 @@
 //! - `source` reads files, `inputs` fixes dims, `import` makes kernels of operators, `passes` fold and fuse them, `lower` makes plans of
 //!   them, with what has no kernel left to tract; `rows` finds models that tract can compute row by row, `snapshot` pre-initialises
 //!   predictors, `trim` changes the bytes of components, `prune` empties functions
-//!   that nothing calls any more.
+//!   that nothing calls any more, `compose` joins predictors with what they import.
 
 #![forbid(unsafe_code)]
 
 pub mod build;
+mod compose;
 pub mod emit;
 mod error;
 mod graph;
@@ -32,7 +33,7 @@ mod snapshot;
 mod source;
 mod trim;
 
-pub use build::{BuildOptions, Built, Predictors, Stage, build, plan};
+pub use build::{BuildOptions, Built, GuestParts, Stage, build, plan};
 pub use error::{CompileError, CompileErrorKind};
 pub use literal::{InvalidLiteral, Literal};
 pub use trim::PLAN_SECTION;

@@ -12,26 +12,24 @@ use wasmparser::{
     Operator, TypeRef,
 };
 
-/// Returns the component without the code that only `dead` exports of its core module reach.
+/// Returns the component without the code that only `dead` exports of its first core module reach. Modules that follow join it with
+/// what it imports, and stay.
 ///
 /// Who calls one of these exports all the same gets a trap.
 ///
 /// # Errors
-/// If the component does not hold one core module.
+/// If the component holds no core module.
 pub(crate) fn prune(component: &[u8], dead: &[&str]) -> Result<Vec<u8>, String> {
     let sections = sections(component).map_err(text)?;
     let is_module = |id: u8| id == ComponentSectionId::CoreModule as u8;
-    let modules = sections.iter().filter(|(id, _)| is_module(*id)).count();
-    if modules != 1 {
-        return Err(format!(
-            "expected a component with one core module, found {modules}"
-        ));
-    }
+    let Some(main) = sections.iter().position(|(id, _)| is_module(*id)) else {
+        return Err("expected a component with a core module, found none".into());
+    };
     let mut pruned = Component::new();
-    for (id, content) in sections {
+    for (index, (id, content)) in sections.into_iter().enumerate() {
         let changed;
         let mut data = &component[content];
-        if is_module(id) {
+        if index == main {
             changed = prune_module(data, dead).map_err(text)?;
             data = &changed;
         }
@@ -287,7 +285,7 @@ mod tests {
     #[test]
     fn a_component_without_a_module_is_refused() {
         let empty = Component::new().finish();
-        assert!(prune(&empty, &[]).unwrap_err().contains("found 0"));
+        assert!(prune(&empty, &[]).unwrap_err().contains("found none"));
         assert!(prune(b"\0asm", &[]).is_err());
     }
 }

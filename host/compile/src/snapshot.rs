@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! predictor ── instrument ──► component whose memory can be read
-//!   first instance:   prepare(plan, none)      ─► which allocations survive
-//!   second instance:  prepare(plan, survivors) ─► memory: survivors side by side, then scratch
+//!   first instance:   prepare(plan, segments, none)      ─► which allocations survive
+//!   second instance:  prepare(plan, segments, survivors) ─► memory: survivors side by side, then scratch
 //!   snapshot ─► predictor with that memory ── cut the scratch part off ──► component
 //! ```
 //!
@@ -34,7 +34,7 @@ const CORE_PREPARE: &str = "Prepare";
 /// The core module's functions that nothing calls after a snapshot.
 pub(crate) const DEAD_CORE_EXPORTS: [&str; 2] = [CORE_PREPARE, "cabi_post_prepare"];
 
-/// Returns the predictor with the memory that `prepare` leaves. The functions that the compiler writes for the plan will be at
+/// Returns the predictor with the memory that `prepare` leaves, given a plan and those of its segments. The functions that the compiler writes for the plan will be at
 /// `first_tile` of the predictor's table, and are appended later.
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub(crate) const DEAD_CORE_EXPORTS: [&str; 2] = [CORE_PREPARE, "cabi_post_prepar
 pub(crate) fn snapshot(
     engine: &Engine,
     predictor: &[u8],
-    plan: &[u8],
+    (plan, segments): (&[u8], &[Vec<u8>]),
     first_tile: u32,
     progress: &mut dyn FnMut(Stage),
 ) -> Result<Vec<u8>, CompileError> {
@@ -63,9 +63,13 @@ pub(crate) fn snapshot(
     })?;
 
     progress(Stage::Prepare);
-    let lifetimes = Prepared::new(engine, &component, (plan, None, first_tile))?.answer;
+    let lifetimes = Prepared::new(engine, &component, (plan, segments, None, first_tile))?.answer;
     progress(Stage::Place);
-    let mut prepared = Prepared::new(engine, &component, (plan, Some(&lifetimes), first_tile))?;
+    let mut prepared = Prepared::new(
+        engine,
+        &component,
+        (plan, segments, Some(&lifetimes), first_tile),
+    )?;
 
     progress(Stage::Snapshot);
     let keep_bytes = prepared
@@ -85,9 +89,8 @@ pub(crate) fn snapshot(
         .map_err(|reason| CompileError::new(CompileErrorKind::Predictor, reason))
 }
 
-/// What `prepare` takes: the plan, and which allocations survive.
-/// The plan, what of it survives, and where the compiler's functions will be.
-type PrepareParams<'a> = (&'a [u8], Option<&'a [u8]>, u32);
+/// What `prepare` takes: the plan, those of its segments, which allocations survive, and where the compiler's functions will be.
+type PrepareParams<'a> = (&'a [u8], &'a [Vec<u8>], Option<&'a [u8]>, u32);
 
 /// An instance in which `prepare` has run.
 struct Prepared {
@@ -106,7 +109,12 @@ impl Prepared {
         store.limiter(|limiter| limiter);
         store.set_hostcall_fuel(usize::MAX);
         store.set_epoch_deadline(u64::MAX / 2);
-        let instance = Linker::new(engine.raw())
+        let mut linker = Linker::new(engine.raw());
+        // A predictor asks for nothing while it is prepared.
+        linker
+            .define_unknown_imports_as_traps(component)
+            .map_err(predictor_error)?;
+        let instance = linker
             .instantiate(&mut store, component)
             .map_err(predictor_error)?;
         let prepare: TypedFunc<PrepareParams<'_>, (Result<Vec<u8>, String>,)> = instance

@@ -1,7 +1,10 @@
 //! What an embedder chooses.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::accelerator::{Accelerator, Cpu};
 
 /// How an [`Engine`](crate::Engine) is set up.
 #[derive(Clone, Debug)]
@@ -13,7 +16,10 @@ pub struct EngineConfig {
     pub cache_dir: Option<PathBuf>,
     /// The most bytes that the cache may take; what was not used for longest goes first. Default: 10 GiB.
     pub max_cache_bytes: u64,
-    /// The most instances alive at one time, over all models. One more is refused. Default: 64.
+    /// Who computes what components leave to their host. Default: the processor, [`Cpu`]. `None`: components compute by themselves, as they do
+    /// on any other host.
+    pub accelerator: Option<Arc<dyn Accelerator>>,
+    /// The most instances alive at one time, over all models. One more is refused. Default: 256.
     pub max_instances: u32,
     /// Whether a call can be interrupted when its timeout is over. Default: `true`.
     ///
@@ -30,7 +36,8 @@ impl Default for EngineConfig {
         Self {
             cache_dir: None,
             max_cache_bytes: 10 << 30,
-            max_instances: 64,
+            accelerator: Some(Arc::new(Cpu::default())),
+            max_instances: 256,
             interruptible: true,
             quick_compile: false,
         }

@@ -10,7 +10,9 @@ use wasmtime::{
     Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
 };
 
+use crate::accelerator::Accelerator;
 use crate::cache::Cache;
+use crate::composed;
 use crate::config::{EngineConfig, LoadOptions};
 use crate::error::{LoadError, LoadErrorKind};
 use crate::limits::MAX_TABLE_ELEMENTS;
@@ -26,6 +28,7 @@ pub struct Engine {
 struct Shared {
     raw: wasmtime::Engine,
     cache: Option<Cache>,
+    accelerator: Option<Arc<dyn Accelerator>>,
     /// `None` if calls cannot be interrupted.
     watchdog: Option<Watchdog>,
 }
@@ -60,6 +63,7 @@ impl Engine {
             shared: Arc::new(Shared {
                 raw,
                 cache,
+                accelerator: config.accelerator.clone(),
                 watchdog,
             }),
         })
@@ -103,6 +107,11 @@ impl Engine {
         &self.shared.raw
     }
 
+    /// Returns who computes what components leave to their host.
+    pub(crate) fn accelerator(&self) -> Option<&Arc<dyn Accelerator>> {
+        self.shared.accelerator.as_ref()
+    }
+
     /// Reports whether calls can be interrupted.
     pub(crate) fn is_interruptible(&self) -> bool {
         self.shared.watchdog.is_some()
@@ -116,15 +125,21 @@ impl Engine {
 
     fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         check_is_component(bytes)?;
-        Component::from_binary(self.raw(), bytes).map_err(compile_error)
+        Component::from_binary(self.raw(), self.run_part(bytes)).map_err(compile_error)
     }
 
     /// Compiles a component to what [`Cache`] keeps.
     pub(crate) fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         check_is_component(bytes)?;
         self.raw()
-            .precompile_component(bytes)
+            .precompile_component(self.run_part(bytes))
             .map_err(compile_error)
+    }
+
+    /// Returns the part of a component that this engine runs: the predictor in it if there is an accelerator for it, else all.
+    fn run_part<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let predictor = self.accelerator().and_then(|_| composed::predictor(bytes));
+        predictor.map_or(bytes, |range| &bytes[range])
     }
 }
 
@@ -165,12 +180,14 @@ fn check_is_component(bytes: &[u8]) -> Result<(), LoadError> {
 
 fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
     let mut pool = PoolingAllocationConfig::new();
+    // A predictor consists of its own module and two small ones that join it with what it imports, of which one has a table. The stub that
+    // declines offloads has one more, with a memory that is empty.
     pool.total_component_instances(config.max_instances)
-        .total_core_instances(config.max_instances.saturating_mul(2))
-        .total_memories(config.max_instances)
+        .total_core_instances(config.max_instances.saturating_mul(4))
+        .total_memories(config.max_instances.saturating_mul(2))
         .total_tables(config.max_instances.saturating_mul(2))
         .max_core_instances_per_component(8)
-        .max_memories_per_component(1)
+        .max_memories_per_component(2)
         .max_tables_per_component(4)
         .max_core_instance_size(32 << 20)
         .max_component_instance_size(1 << 20)

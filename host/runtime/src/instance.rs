@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::{PredictError, PredictErrorKind};
 use crate::limits::MemoryLimiter;
 use crate::model::ComponentExports;
+use crate::offload::Segments;
 use crate::watchdog::now;
 use crate::wit::{DescriptionOut, NamedTensorIn, PredictResult};
 
@@ -33,13 +34,15 @@ pub struct Instance {
 pub(crate) struct StoreState {
     limiter: MemoryLimiter,
     /// When the call that runs must end.
-    deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
+    /// What the component has left to the host. `None` if the host computes nothing.
+    pub(crate) segments: Option<Arc<Segments>>,
 }
 
 /// The error with which a call ends that is past its deadline.
 #[derive(Debug, thiserror::Error)]
 #[error("the deadline has passed")]
-struct DeadlinePassed;
+pub(crate) struct DeadlinePassed;
 
 impl Instance {
     pub(crate) fn new(
@@ -51,6 +54,7 @@ impl Instance {
         let state = StoreState {
             limiter: MemoryLimiter::new(limits.memory_bytes),
             deadline: None,
+            segments: exports.segments.clone(),
         };
         let mut store = Store::new(engine.raw(), state);
         store.limiter(|state| &mut state.limiter);
@@ -158,13 +162,14 @@ impl Instance {
         &mut self,
         prepare: &ComponentExportIndex,
         plan: &[u8],
+        segments: &[Vec<u8>],
     ) -> Result<(), PredictError> {
+        type Params<'a> = (&'a [u8], &'a [Vec<u8>], Option<&'a [u8]>, u32);
         let component = self.component;
         let result: (Result<Vec<u8>, String>,) = self.call(None, |store| {
-            let prepare =
-                component.get_typed_func::<(&[u8], Option<&[u8]>, u32), _>(&mut *store, prepare)?;
+            let prepare = component.get_typed_func::<Params<'_>, _>(&mut *store, prepare)?;
             // The plan has no functions of the compiler's: they would have to be in the predictor's table.
-            prepare.call(store, (plan, None, 0))
+            prepare.call(store, (plan, segments, None, 0))
         })?;
         result
             .0

@@ -10,7 +10,8 @@ use crate::config::{CallOptions, LoadOptions, Reuse};
 use crate::engine::Engine;
 use crate::error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};
 use crate::instance::{Instance, StoreState};
-use crate::wit::PREDICT_INTERFACE;
+use crate::offload::{self, OffloadCounts, Segments};
+use crate::wit::{OFFLOAD_INTERFACE, PREDICT_INTERFACE};
 
 /// The most idle instances that a model keeps.
 const MAX_IDLE_INSTANCES: usize = 16;
@@ -32,7 +33,10 @@ struct Shared {
 }
 
 /// A component with the exports of a model, ready to instantiate.
+#[derive(Clone)]
 pub(crate) struct ComponentExports {
+    /// What it leaves to the host; `None` if the host computes nothing or the component does not ask.
+    pub(crate) segments: Option<Arc<Segments>>,
     pub(crate) pre: InstancePre<StoreState>,
     pub(crate) predict: ComponentExportIndex,
     pub(crate) describe: ComponentExportIndex,
@@ -70,6 +74,12 @@ impl Model {
     /// Returns what the model says about itself.
     pub fn description(&self) -> &Description {
         &self.shared.description
+    }
+
+    /// Returns what its instances left to the host so far; `None` if the host computes nothing, or the component does not ask it to.
+    pub fn offloaded(&self) -> Option<OffloadCounts> {
+        let segments = self.shared.exports.segments.as_ref();
+        segments.map(|segments| segments.counts())
     }
 
     /// Makes a fresh instance.
@@ -139,13 +149,17 @@ impl ComponentExports {
     pub(crate) fn find(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
         let not_a_model = |found: String| {
             let message = format!(
-                "expected a component that exports {PREDICT_INTERFACE} and imports nothing, found {found}"
+                "expected a component that exports {PREDICT_INTERFACE} and imports nothing or {OFFLOAD_INTERFACE}, found {found}"
             );
             LoadError::new(LoadErrorKind::NotAModel, message)
         };
         let component_type = component.component_type();
-        if let Some((import, _)) = component_type.imports(engine.raw()).next() {
-            return Err(not_a_model(format!("an import of `{import}`")));
+        let mut asks_host = false;
+        for (import, _) in component_type.imports(engine.raw()) {
+            if import != OFFLOAD_INTERFACE {
+                return Err(not_a_model(format!("an import of `{import}`")));
+            }
+            asks_host = true;
         }
         let Some((_, interface)) = component.get_export(None, PREDICT_INTERFACE) else {
             let exports: Vec<String> = component_type
@@ -166,15 +180,26 @@ impl ComponentExports {
             export.ok_or_else(|| not_a_model(format!("no function `{name}` in it")))
         };
         let (predict, describe) = (function("predict")?, function("describe")?);
-        let pre = Linker::new(engine.raw())
-            .instantiate_pre(component)
-            .map_err(|error| not_a_model(format!("one that does not link: {error:#}")))?;
+        let unlinked =
+            |error: wasmtime::Error| not_a_model(format!("one that does not link: {error:#}"));
+        let mut linker = Linker::new(engine.raw());
+        if asks_host {
+            offload::add_to_linker(&mut linker).map_err(unlinked)?;
+        }
+        let pre = linker.instantiate_pre(component).map_err(unlinked)?;
         Ok(Self {
+            segments: segments(engine, component).filter(|_| asks_host),
             pre,
             predict,
             describe,
         })
     }
+}
+
+/// Makes room for what a component leaves to the host, if the host computes anything.
+pub(crate) fn segments(engine: &Engine, component: &Component) -> Option<Arc<Segments>> {
+    let accelerator = Arc::clone(engine.accelerator()?);
+    Some(Arc::new(Segments::new(accelerator, component.clone())))
 }
 
 fn describe_error(message: &str, error: PredictError) -> LoadError {

@@ -5,18 +5,20 @@
 
 use std::sync::Arc;
 
-use tensorlet_plan::Description;
-use wasmtime::component::ComponentExportIndex;
+use tensorlet_plan::wire::InvalidPlanOrSize;
+use tensorlet_plan::{Description, Plan};
+use wasmtime::component::{Component, ComponentExportIndex};
 
 use crate::config::Limits;
 use crate::engine::Engine;
-use crate::error::{LoadError, LoadErrorKind, PredictError};
+use crate::error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};
 use crate::instance::Instance;
-use crate::model::ComponentExports;
+use crate::model::{ComponentExports, segments};
 
 /// A predictor, compiled, that holds no plan.
 pub struct Predictor {
     engine: Engine,
+    component: Component,
     exports: ComponentExports,
     prepare: ComponentExportIndex,
 }
@@ -35,22 +37,40 @@ impl Predictor {
         };
         Ok(Self {
             engine: engine.clone(),
+            component,
             exports,
             prepare,
         })
     }
 
-    /// Makes an instance that holds the plan.
+    /// Makes an instance that holds the plan. If the engine has an accelerator, the plan's segments are offloaded.
     ///
     /// # Errors
     /// If the plan is refused, or a limit is reached.
     pub fn load(
         &self,
-        plan: &[u8],
+        plan: &Plan<'_>,
         limits: &Limits,
     ) -> Result<(Instance, Description), PredictError> {
-        let mut instance = Instance::new(&self.engine, &self.exports, Arc::default(), limits)?;
-        instance.prepare(&self.prepare, plan)?;
+        // Segments belong to a component, and here each instance holds another plan.
+        let exports = ComponentExports {
+            segments: segments(&self.engine, &self.component),
+            ..self.exports.clone()
+        };
+        let invalid = |error: InvalidPlanOrSize| {
+            PredictError::new(PredictErrorKind::Failed, error.to_string())
+        };
+        let bytes = plan.write().map_err(invalid)?;
+        let mut plans = vec![];
+        if exports.segments.is_some() {
+            let layout = plan.constant_layout();
+            for segment in plan.segments() {
+                let segment = plan.segment_plan(&segment, &layout);
+                plans.push(segment.write_header().map_err(invalid)?);
+            }
+        }
+        let mut instance = Instance::new(&self.engine, &exports, Arc::default(), limits)?;
+        instance.prepare(&self.prepare, &bytes, &plans)?;
         let description = instance.describe(limits.describe_timeout)?;
         instance.set_signature(Arc::new(description.signature.clone()));
         Ok((instance, description))

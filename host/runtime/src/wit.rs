@@ -6,6 +6,9 @@ use tensorlet_plan::Description;
 use tensorlet_tensor::{self as ours, NamedTensor, Signature};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+/// The interface that a predictor imports.
+pub(crate) const OFFLOAD_INTERFACE: &str = "tensorlet:model/offload@0.1.0";
+
 /// The interface that a model exports.
 pub(crate) const PREDICT_INTERFACE: &str = "tensorlet:model/predict@0.1.0";
 

@@ -115,8 +115,7 @@ fn run_data_set(
         Computed::Lean => &predictors.lean,
         Computed::WithTract => &predictors.with_tract,
     };
-    let bytes = plan.write()?;
-    let (mut instance, _) = predictor.load(&bytes, &Limits::default()).map_err(chain)?;
+    let (mut instance, _) = predictor.load(&plan, &Limits::default()).map_err(chain)?;
 
     let inputs: Vec<NamedTensor> = named
         .take(free_inputs)

@@ -8,14 +8,17 @@
 //! alias              the place of its root
 //! ```
 //!
+//! A segment that a host may compute is like one step: what it reads stays until its end, and what it leaves exists from its beginning.
+//!
 //! Room for copies is part of the arena's size, though a copy is made only where the caller's tensors are not aligned. Mostly
 //! it is room that other buffers have later or earlier.
 
 use tensorlet_kernels::TensorType;
-use tensorlet_plan::{Step, Storage, ValueId};
+use tensorlet_plan::{Segment, Storage, ValueId};
 
 use crate::arena::Arena;
 use crate::error::PredictError;
+use crate::offload::Offloaded;
 use crate::program::Program;
 use crate::slices::{Operand, Operands, Place};
 
@@ -56,36 +59,60 @@ impl Places {
             };
         }
         let outputs = first_outputs(program);
+        let mut segments = segments(program).peekable();
         for (index, step) in program.steps.iter().enumerate() {
-            for output in &step.outputs {
-                let id = output.index();
-                if types[id].is_none() {
-                    continue;
-                }
-                let offset = places.allocate(bytes(types, id))?;
-                places.places[id] = Some(match outputs[id] {
-                    Some(index) => Place::Output {
-                        index,
-                        copy: offset,
-                    },
-                    None => Place::Arena(offset),
-                });
+            let segment = segments.peek().copied();
+            let begins = segment.filter(|segment| segment.steps.start == index);
+            let early = begins.map_or(&[][..], |segment| &segment.outputs);
+            for output in early.iter().chain(&step.outputs) {
+                places.place(types, output.index(), &outputs)?;
             }
-            places.free_after(program, types, index, step, &last_uses);
+            places.free_after(
+                program,
+                types,
+                index,
+                (&step.inputs, &step.outputs),
+                &last_uses,
+            );
+            if let Some(segment) = segment.filter(|segment| segment.steps.end == index + 1) {
+                places.free_after(program, types, index, (&segment.inputs, &[]), &last_uses);
+                segments.next();
+            }
         }
         Ok(places)
     }
 
-    /// Returns the memory of values that no later step needs.
+    /// Gives a value that steps write a place, unless it has one.
+    fn place(
+        &mut self,
+        types: &[Option<TensorType>],
+        id: usize,
+        outputs: &[Option<usize>],
+    ) -> Result<(), PredictError> {
+        if types[id].is_none() || self.places[id].is_some() {
+            return Ok(());
+        }
+        let offset = self.allocate(bytes(types, id))?;
+        self.places[id] = Some(match outputs[id] {
+            Some(index) => Place::Output {
+                index,
+                copy: offset,
+            },
+            None => Place::Arena(offset),
+        });
+        Ok(())
+    }
+
+    /// Returns the memory of values that no later step needs, of those that a step or segment reads and writes.
     fn free_after(
         &mut self,
         program: &Program,
         types: &[Option<TensorType>],
         index: usize,
-        step: &Step,
+        (inputs, outputs): (&[ValueId], &[ValueId]),
         last_uses: &[Option<u32>],
     ) {
-        for &id in step.inputs.iter().chain(&step.outputs) {
+        for &id in inputs.iter().chain(outputs) {
             let id = program.lifetimes.root(id).index();
             let is_needed = last_uses[id] != Some(index as u32);
             // A step may read a value several times.
@@ -139,12 +166,13 @@ impl Places {
         })
     }
 
-    /// Returns the operands of a step, those of unknown dims left out.
+    /// Returns the operands of a step or segment of this name, those of unknown dims left out.
     pub(super) fn operands(
         &self,
         program: &Program,
         types: &[Option<TensorType>],
-        step: &Step,
+        name: &str,
+        (inputs, outputs): (&[ValueId], &[ValueId]),
         scratch: (usize, usize),
     ) -> Result<Operands, PredictError> {
         let of = |ids: &[ValueId]| {
@@ -152,9 +180,9 @@ impl Places {
                 .filter_map(|&id| self.operand(program, types, id))
                 .collect()
         };
-        Operands::new(of(&step.inputs), of(&step.outputs), scratch).map_err(|_| {
+        Operands::new(of(inputs), of(outputs), scratch).map_err(|_| {
             PredictError::in_step(
-                &step.name,
+                name,
                 &"expected outputs of their own, found memory shared with other values",
             )
         })
@@ -194,7 +222,19 @@ fn last_uses(program: &Program) -> Vec<Option<u32>> {
             }
         }
     }
+    for segment in segments(program) {
+        let end = segment.steps.end as u32 - 1;
+        for input in &segment.inputs {
+            let last = &mut last[input.index()];
+            *last = (*last).max(Some(end));
+        }
+    }
     last
+}
+
+/// Returns the segments between tract steps that a host may compute.
+fn segments(program: &Program) -> impl Iterator<Item = &Segment> {
+    program.offloaded.iter().flat_map(Offloaded::parts)
 }
 
 /// Returns, for each root, the first output that it is, if it is written by a step.

@@ -1,10 +1,10 @@
 //! The rules for steps: order, and what tract steps touch.
 
-use super::{InvalidPlan, invalid};
+use super::{InvalidPlan, Role, invalid};
 use crate::{Kernel, Layout, Plan, Step, Storage, TractStep, ValueId};
 
 /// Checks the steps in order. After the last one, every value exists.
-pub(super) fn check(plan: &Plan<'_>) -> Result<(), InvalidPlan> {
+pub(super) fn check(plan: &Plan<'_>, role: Role) -> Result<(), InvalidPlan> {
     let mut ready = Vec::with_capacity(plan.values.len());
     for value in &plan.values {
         ready.push(match value.storage {
@@ -28,6 +28,10 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), InvalidPlan> {
             check_write(plan, output, &mut ready).map_err(broken)?;
         }
         match &step.kernel {
+            Kernel::Tract(_) if role == Role::Segment => {
+                let reason = "expected a segment of kernels, found a tract step";
+                return Err(broken(reason.into()));
+            }
             Kernel::Tract(tract) => check_tract(plan, step, tract).map_err(broken)?,
             _ => check_known(plan, step).map_err(broken)?,
         }

@@ -22,8 +22,12 @@ pub(super) struct Figures {
     p99_ms: f64,
     /// The memory of this process that is resident, compiled code and images included.
     rss_bytes: u64,
+    /// Whether the host computed what it could.
+    offloaded: bool,
     #[serde(skip)]
     calls: usize,
+    #[serde(skip)]
+    is_fresh: bool,
 }
 
 impl Figures {
@@ -34,6 +38,7 @@ impl Figures {
     pub(super) fn new(
         [load_ms, instantiate_ms, first_ms]: [f64; 3],
         mut calls: Vec<Duration>,
+        (offloaded, is_fresh): (bool, bool),
     ) -> Result<Self> {
         calls.sort();
         let [min_ms, median_ms, p99_ms] =
@@ -49,7 +54,9 @@ impl Figures {
             median_ms,
             p99_ms,
             rss_bytes,
+            offloaded,
             calls: calls.len(),
+            is_fresh,
         })
     }
 
@@ -73,9 +80,19 @@ impl Figures {
             (
                 "min predict",
                 ms_text(self.min_ms),
-                format!("of {} calls, one instance", self.calls),
+                match self.is_fresh {
+                    true => format!("of {} calls, an instance each", self.calls),
+                    false => format!("of {} calls, one instance", self.calls),
+                },
             ),
-            ("median predict", ms_text(self.median_ms), String::new()),
+            (
+                "median predict",
+                ms_text(self.median_ms),
+                match self.offloaded {
+                    true => "computed by the host".into(),
+                    false => "computed in the component".into(),
+                },
+            ),
             ("p99 predict", ms_text(self.p99_ms), String::new()),
             (
                 "resident memory",
@@ -142,12 +159,14 @@ mod tests {
 
     #[test]
     fn json_has_the_fields_that_were_promised() {
-        let figures = Figures::new([1.5, 0.25, 3.0], vec![Duration::from_millis(2)]).unwrap();
+        let figures = [1.5, 0.25, 3.0];
+        let calls = vec![Duration::from_millis(2)];
+        let figures = Figures::new(figures, calls, (true, false)).unwrap();
         let figures = Figures {
             rss_bytes: 4096,
             ..figures
         };
-        let expected = r#"{"load_ms":1.5,"instantiate_ms":0.25,"first_ms":3.0,"min_ms":2.0,"median_ms":2.0,"p99_ms":2.0,"rss_bytes":4096}"#;
+        let expected = r#"{"load_ms":1.5,"instantiate_ms":0.25,"first_ms":3.0,"min_ms":2.0,"median_ms":2.0,"p99_ms":2.0,"rss_bytes":4096,"offloaded":true}"#;
         assert_eq!(serde_json::to_string(&figures).unwrap(), expected);
     }
 }

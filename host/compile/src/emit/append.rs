@@ -1,4 +1,4 @@
-//! Appends functions to a component's core module.
+//! Appends functions to a component's core module: its first, which those follow that join it with what it imports.
 //!
 //! Sections that do not change are copied as they are; in those that do, new entries follow the old ones:
 //!
@@ -47,7 +47,7 @@ pub fn append_tiles(component: Vec<u8>, tiles: &[TileSpec]) -> Result<Vec<u8>, S
 /// end of that module's table, in order. A module's function pointers are indices of its table: [`table_size`] tells the first.
 ///
 /// # Errors
-/// If the component does not hold one core module with code and one table of functions.
+/// If the component holds no core module, or the first is not one with code and one table of functions.
 pub fn append_functions(component: &[u8], functions: &[Function]) -> Result<Vec<u8>, String> {
     let sections = sections(component)?;
     let core = core_module(&sections)?;
@@ -109,16 +109,13 @@ fn find(sections: &[Section], id: SectionId) -> Option<&Section> {
     sections.iter().find(|section| section.id == u8::from(id))
 }
 
-/// Returns where the component's one core module is.
+/// Returns where the component's own core module is.
 fn core_module(sections: &[Section]) -> Result<Range<usize>, String> {
-    let mut modules = sections
+    sections
         .iter()
-        .filter(|section| section.id == ComponentSectionId::CoreModule as u8);
-    match (modules.next(), modules.next()) {
-        (Some(module), None) => Ok(module.content.clone()),
-        (None, _) => Err("expected a component with a core module, found none".into()),
-        _ => Err("expected a component with one core module, found more".into()),
-    }
+        .find(|section| section.id == ComponentSectionId::CoreModule as u8)
+        .map(|module| module.content.clone())
+        .ok_or_else(|| "expected a component with a core module, found none".into())
 }
 
 fn append_to_module(module: &[u8], functions: &[Function]) -> Result<Vec<u8>, String> {

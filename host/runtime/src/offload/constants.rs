@@ -1,0 +1,146 @@
+//! Constants where they are already: in the component's compiled file, which is mapped.
+//!
+//! A guest's memory begins as a copy-on-write mapping of an image that lies in the compiled component, and the component is mapped as a
+//! whole as long as it exists. So the constants that a guest hands over are there a second time, backed by the same pages of the same file, read-only
+//! and shared between processes. Where in the file an image begins is Wasmtime's business. But images begin at pages, which leaves few places to
+//! look, and what is found is compared byte by byte.
+
+#![expect(
+    unsafe_code,
+    reason = "the fence around the bytes of a compiled component, which Wasmtime gives as pointers"
+)]
+
+use std::sync::Arc;
+
+use tensorlet_executor::SharedConstants;
+use wasmtime::component::Component;
+
+use crate::accelerator::SegmentError;
+
+/// Images begin at multiples of this, or of a multiple of it.
+const PAGE_BYTES: usize = 4096;
+
+/// Where constants begin is a multiple of this.
+const ALIGN_BYTES: usize = 64;
+
+/// Returns the constants for as long as they are needed: those in the component's image if they are there, else a copy. `address` is where they
+/// begin in the guest's memory.
+///
+/// # Errors
+/// If they must be copied and memory is short.
+pub(super) fn share(
+    component: &Component,
+    constants: &[u8],
+    address: usize,
+) -> Result<SharedConstants, SegmentError> {
+    let image = Image(component.clone());
+    if let Some(begin) = find(image.bytes(), constants, address) {
+        let len = constants.len();
+        return Ok(Arc::new(InImage { image, begin, len }));
+    }
+    let len = constants.len() + ALIGN_BYTES;
+    let mut room: Box<[u8]> = bytemuck::try_zeroed_slice_box(len).map_err(|()| {
+        SegmentError::OutOfMemory(format!("expected {len} bytes for constants, found fewer"))
+    })?;
+    let begin = room.as_ptr().addr().wrapping_neg() % ALIGN_BYTES;
+    room[begin..][..constants.len()].copy_from_slice(constants);
+    Ok(Arc::new(Copied {
+        room,
+        begin,
+        len: constants.len(),
+    }))
+}
+
+/// Returns where in an image bytes of a guest's memory are.
+fn find(image: &[u8], bytes: &[u8], address: usize) -> Option<usize> {
+    let is_aligned =
+        address.is_multiple_of(ALIGN_BYTES) && image.as_ptr().addr().is_multiple_of(PAGE_BYTES);
+    if !is_aligned || bytes.is_empty() {
+        return None;
+    }
+    let places = (address % PAGE_BYTES..image.len()).step_by(PAGE_BYTES);
+    let mut places = places.take_while(|&place| bytes.len() <= image.len() - place);
+    let is_there = |&place: &usize| image[place..][..bytes.len()] == *bytes;
+    places.find(is_there)
+}
+
+/// A component's compiled form.
+struct Image(Component);
+
+impl Image {
+    fn bytes(&self) -> &[u8] {
+        let range = self.0.image_range();
+        let len = range.end.addr() - range.start.addr();
+        // SAFETY: Wasmtime keeps a component mapped while a clone of it exists, and nothing writes to it after it was made.
+        unsafe { std::slice::from_raw_parts(range.start, len) }
+    }
+}
+
+/// Constants in a component's compiled form.
+struct InImage {
+    image: Image,
+    begin: usize,
+    len: usize,
+}
+
+impl AsRef<[u8]> for InImage {
+    fn as_ref(&self) -> &[u8] {
+        &self.image.bytes()[self.begin..][..self.len]
+    }
+}
+
+/// Constants that had to be copied.
+struct Copied {
+    /// The constants, and room around them.
+    room: Box<[u8]>,
+    begin: usize,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &self.room[self.begin..][..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An image of three pages, which begins at one.
+    fn with_image(test: impl FnOnce(&mut [u8])) {
+        let mut room = vec![0; 4 * PAGE_BYTES];
+        let begin = room.as_ptr().addr().wrapping_neg() % PAGE_BYTES;
+        test(&mut room[begin..][..3 * PAGE_BYTES]);
+    }
+
+    #[test]
+    fn bytes_are_found_at_the_same_place_of_a_page() {
+        with_image(|image| {
+            image[PAGE_BYTES + 128..][..100].fill(7);
+            image[256..][..100].fill(7);
+            let bytes = [7; 100];
+            assert_eq!(
+                find(image, &bytes, 9 * PAGE_BYTES + 128),
+                Some(PAGE_BYTES + 128)
+            );
+            assert_eq!(find(image, &bytes, 256), Some(256));
+            assert_eq!(find(image, &bytes, 64), None, "another place of the page");
+            assert_eq!(find(image, &bytes, 257), None, "not aligned");
+            image[PAGE_BYTES + 227] = 8;
+            assert_eq!(find(image, &bytes, 128), None, "other bytes");
+        });
+    }
+
+    #[test]
+    fn bytes_beyond_the_image_are_not_looked_for() {
+        with_image(|image| {
+            let whole = image.to_vec();
+            assert_eq!(find(image, &whole, 0), Some(0));
+            assert_eq!(find(image, &whole, 64), None);
+            assert_eq!(find(image, &[whole, vec![0]].concat(), 0), None);
+            assert_eq!(find(image, &[], 0), None);
+            assert_eq!(find(&[], &[1], 0), None);
+        });
+    }
+}
