@@ -336,7 +336,6 @@ impl fmt::Debug for LoadOptions {
             .field("isa", &self.isa)
             .field("tiles", &self.tiles)
             .field("max_arena_bytes", &self.max_arena_bytes)
-            .field("offload", &self.offload)
             .finish_non_exhaustive()
     }
 }

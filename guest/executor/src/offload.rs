@@ -3,8 +3,6 @@
 //! Inside the predictor a host may compute a [segment](tensorlet_plan::segments) in place of the kernels here. If it does not, for
 //! whatever reason, the executor computes the segment itself, so that a call never depends on the host.
 
-use std::fmt;
-
 use tensorlet_kernels::TensorType;
 use tensorlet_plan::{Plan, Segment};
 
@@ -13,7 +11,7 @@ use crate::error::LoadError;
 use crate::program::Program;
 
 /// Who computes segments in place of the kernels here.
-pub trait Offload: fmt::Debug + Sync {
+pub trait Offload: Sync {
     /// Computes the outputs of a segment for these sizes of its symbols. Returns `false` if it does not; what is in the outputs
     /// then does not matter.
     fn run(
@@ -37,7 +35,6 @@ pub struct SegmentBytes<'a> {
 }
 
 /// The segments of a plan, and who computes them.
-#[derive(Debug)]
 pub(crate) struct Offloaded {
     host: &'static dyn Offload,
     segments: Vec<(Segment, Box<[u8]>)>,
@@ -77,13 +74,10 @@ impl Offloaded {
         self.is_whole
     }
 
-    /// Returns the segments between tract steps.
+    /// Returns the segments between tract steps: none in plans of kernels alone.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Segment> {
-        let parts = if self.is_whole {
-            &[]
-        } else {
-            &self.segments[..]
-        };
+        let has_parts = cfg!(feature = "tract") && !self.is_whole;
+        let parts = if has_parts { &self.segments[..] } else { &[] };
         parts.iter().map(|(segment, _)| segment)
     }
 

@@ -63,7 +63,7 @@ struct RunResult {
 }
 
 /// A list in memory.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[repr(C)]
 struct List {
     begin: *mut u8,
@@ -80,7 +80,6 @@ impl List {
 }
 
 /// The host of this component.
-#[derive(Debug)]
 pub(crate) struct Host {
     /// What is known of each segment.
     known: [AtomicU8; MAX_SEGMENTS],

@@ -16,10 +16,14 @@ pub(crate) const PAGE_BYTES: usize = 64 << 10;
 /// Whether there is room set aside for resident pages, and a scratch part above it.
 static IS_SPLIT: AtomicBool = AtomicBool::new(false);
 
-/// Where the next resident pages begin, while memory is split.
+/// Pages behind the resident ones that instances have from the beginning: most calls need no more, and growing memory takes the host longer than
+/// touching it. Untouched ones cost nothing.
+const SPARE_BYTES: usize = 1 << 20;
+
+/// Where the next resident pages begin, while memory is split or pages are spare.
 static RESIDENT_NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// Where the room for resident pages ends, while memory is split.
+/// Where the room for resident pages ends, while memory is split or pages are spare.
 static RESIDENT_END: AtomicUsize = AtomicUsize::new(0);
 
 /// Where an allocator gets its pages. One type for both parts, so that the allocator's code is there once.
@@ -42,10 +46,12 @@ pub(crate) fn split(room_bytes: usize) -> Option<usize> {
     Some(scratch_base)
 }
 
-/// Ends the split and returns where the resident pages end.
+/// Ends the split and returns where the kept memory ends: behind the resident pages and some spare ones.
 pub(crate) fn join() -> usize {
     IS_SPLIT.store(false, Relaxed);
-    RESIDENT_NEXT.load(Relaxed)
+    let spare_end = RESIDENT_NEXT.load(Relaxed) + SPARE_BYTES;
+    RESIDENT_END.fetch_min(spare_end, Relaxed);
+    RESIDENT_END.load(Relaxed)
 }
 
 /// Grows memory by at least `size` bytes and returns where they begin.
@@ -76,12 +82,13 @@ pub(crate) fn end() -> usize {
 
 impl Pages {
     fn take(self, size: usize) -> Option<usize> {
-        if matches!(self, Self::Scratch) || !IS_SPLIT.load(Relaxed) {
-            return grow(size);
-        }
         let next = RESIDENT_NEXT.load(Relaxed);
         let fits = size <= RESIDENT_END.load(Relaxed) - next;
-        fits.then(|| RESIDENT_NEXT.swap(next + size, Relaxed))
+        match self {
+            Self::Resident if fits => Some(RESIDENT_NEXT.swap(next + size, Relaxed)),
+            Self::Resident if IS_SPLIT.load(Relaxed) => None,
+            Self::Resident | Self::Scratch => grow(size),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use wasmtime::component::Component;
 use wasmtime::{
-    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
+    Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    RegallocAlgorithm,
 };
 
 use crate::accelerator::Accelerator;
@@ -18,6 +19,9 @@ use crate::error::{LoadError, LoadErrorKind};
 use crate::limits::MAX_TABLE_ELEMENTS;
 use crate::model::Model;
 use crate::watchdog::{Watch, Watchdog};
+
+/// How many bytes of memory that an instance has written stay resident for the next in its place. An input of f32[1, 3, 224, 224] has 0.6 MB.
+const RESIDENT_BYTES: usize = 1 << 20;
 
 /// What all models of a process share: the compiler, the pool of instances, the cache. Cheap to clone.
 #[derive(Clone)]
@@ -193,6 +197,11 @@ fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
         .max_component_instance_size(1 << 20)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_memory_size(4 << 30);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        // The kernel tells which pages an instance has written, so they are reset in place and found again by the next one.
+        pool.pagemap_scan(Enabled::Auto)
+            .linear_memory_keep_resident(RESIDENT_BYTES);
+    }
 
     let mut wasmtime = Config::new();
     wasmtime

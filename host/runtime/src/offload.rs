@@ -18,6 +18,7 @@ mod counts;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -88,13 +89,13 @@ impl Segments {
         }
     }
 
-    /// Verifies a segment and has the accelerator take it. `address` is where the constants begin in the guest's memory.
+    /// Verifies a segment and has the accelerator take it. Its plan and constants are ranges of the guest's memory.
     fn load(
         &self,
         index: u32,
-        plan: &[u8],
-        constants: &[u8],
-        address: usize,
+        memory: &mut [u8],
+        plan: Range<usize>,
+        constants: Range<usize>,
     ) -> Result<(), SegmentError> {
         match self.find(index) {
             Availability::Loaded => return Ok(()),
@@ -104,9 +105,12 @@ impl Segments {
             Availability::Wanted => {}
         }
         let loaded = guarded(|| {
-            let plan = verified(plan, constants)?;
-            let constants = constants::share(&self.component, constants, address)?;
-            self.accelerator.load(&plan, constants)
+            // Copied, as the constants are written to be shared.
+            let bytes = bounded(&memory[plan])?.to_vec();
+            verified(&bytes, &memory[constants.clone()])?;
+            let constants = constants::share(&self.component, memory, constants)?;
+            let plan = verified(&bytes, (*constants).as_ref())?;
+            self.accelerator.load(&plan, Arc::clone(&constants))
         });
         let (slot, result) = match loaded {
             Ok(segment) => (Some(Slot::Loaded(segment)), Ok(())),
@@ -188,15 +192,19 @@ fn guarded<R>(work: impl FnOnce() -> Result<R, SegmentError>) -> Result<R, Segme
     })
 }
 
+/// Checks that a plan is not too long.
+fn bounded(plan: &[u8]) -> Result<&[u8], SegmentError> {
+    match plan.len() {
+        ..=MAX_PLAN_BYTES => Ok(plan),
+        found => Err(SegmentError::Declined(format!(
+            "expected a plan of at most {MAX_PLAN_BYTES} bytes, found {found}"
+        ))),
+    }
+}
+
 /// Reads the plan of a segment, and checks that it is one that is computed.
 fn verified<'a>(plan: &'a [u8], constants: &'a [u8]) -> Result<Plan<'a>, SegmentError> {
     let declined = |reason: String| SegmentError::Declined(reason);
-    if plan.len() > MAX_PLAN_BYTES {
-        return Err(declined(format!(
-            "expected a plan of at most {MAX_PLAN_BYTES} bytes, found {}",
-            plan.len()
-        )));
-    }
     let mut plan = Plan::read_header(plan).map_err(|error| declined(error.to_string()))?;
     if !plan.constants.is_empty() {
         return Err(declined(

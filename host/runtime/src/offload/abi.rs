@@ -226,12 +226,11 @@ unsafe impl Lower for Load {
 }
 
 impl Load {
-    fn load(&self, memory: &[u8]) -> LoadResult {
+    fn load(&self, memory: &mut [u8]) -> LoadResult {
         let segments = self.segments.as_ref().ok_or(Refusal::Declined)?;
         let (plan, constants) = (self.plan.bytes(), self.constants.bytes());
-        let address = constants.start;
         segments
-            .load(self.segment, &memory[plan], &memory[constants], address)
+            .load(self.segment, memory, plan, constants)
             .map_err(|error| Refusal::from(&Refused::Error(error)))
     }
 }

@@ -7,9 +7,10 @@
 
 #![expect(
     unsafe_code,
-    reason = "the fence around the bytes of a compiled component, which Wasmtime gives as pointers"
+    reason = "the fence around the bytes of a compiled component, which Wasmtime gives as pointers, and around pages of memory"
 )]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tensorlet_executor::SharedConstants;
@@ -23,19 +24,20 @@ const PAGE_BYTES: usize = 4096;
 /// Where constants begin is a multiple of this.
 const ALIGN_BYTES: usize = 64;
 
-/// Returns the constants for as long as they are needed: those in the component's image if they are there, else a copy. `address` is where they
-/// begin in the guest's memory.
+/// Returns the constants in a guest's memory for as long as they are needed: those in the component's image if they are there, else a copy.
 ///
 /// # Errors
 /// If they must be copied and memory is short.
 pub(super) fn share(
     component: &Component,
-    constants: &[u8],
-    address: usize,
+    memory: &mut [u8],
+    range: Range<usize>,
 ) -> Result<SharedConstants, SegmentError> {
     let image = Image(component.clone());
-    if let Some(begin) = find(image.bytes(), constants, address) {
+    let constants = &mut memory[range.clone()];
+    if let Some(begin) = find(image.bytes(), constants, range.start) {
         let len = constants.len();
+        unmap(constants, &image.bytes()[begin..][..len]);
         return Ok(Arc::new(InImage { image, begin, len }));
     }
     let len = constants.len() + ALIGN_BYTES;
@@ -62,6 +64,34 @@ fn find(image: &[u8], bytes: &[u8], address: usize) -> Option<usize> {
     let mut places = places.take_while(|&place| bytes.len() <= image.len() - place);
     let is_there = |&place: &usize| image[place..][..bytes.len()] == *bytes;
     places.find(is_there)
+}
+
+/// Takes the pages of a guest's constants out of its page table: comparing put them there, the guest has no use for them, and resetting an instance
+/// takes time for each that is there. What the guest finds when it looks at them again is the same.
+fn unmap(constants: &mut [u8], same: &[u8]) {
+    let begin = constants.as_ptr().addr().wrapping_neg() % PAGE_BYTES;
+    let Some(pages) = constants.get_mut(begin..) else {
+        return;
+    };
+    let len = pages.len() - pages.len() % PAGE_BYTES;
+    let pages = &mut pages[..len];
+    let same = &same[begin..][..len];
+    let Some(witness) = same.iter().position(|&byte| byte != 0) else {
+        return;
+    };
+    // SAFETY: these are whole pages of memory that is borrowed for writing. Pages of a private mapping are found as the file has them
+    // afterwards, others as zeros, and both are bytes.
+    let result = unsafe {
+        rustix::mm::madvise(
+            pages.as_mut_ptr().cast(),
+            len,
+            rustix::mm::Advice::LinuxDontNeed,
+        )
+    };
+    // Wasmtime maps images where it can. Where it copied this one, the pages are zeros now, and are written again.
+    if result.is_ok() && std::hint::black_box(&*pages)[witness] != same[witness] {
+        pages.copy_from_slice(same);
+    }
 }
 
 /// A component's compiled form.
@@ -130,6 +160,17 @@ mod tests {
             image[PAGE_BYTES + 227] = 8;
             assert_eq!(find(image, &bytes, 128), None, "other bytes");
         });
+    }
+
+    #[test]
+    fn pages_that_are_no_image_are_written_again() {
+        let mut bytes: Vec<u8> = (0..5 * PAGE_BYTES).map(|at| (at % 251) as u8).collect();
+        let same = bytes.clone();
+        unmap(&mut bytes[100..], &same[100..]);
+        assert!(bytes == same);
+        unmap(&mut bytes[..PAGE_BYTES / 2], &same[..PAGE_BYTES / 2]);
+        unmap(&mut [], &[]);
+        assert!(bytes == same);
     }
 
     #[test]
