@@ -35,3 +35,4 @@ pub mod tract_tensor;
 pub use error::{LoadError, PredictError};
 pub use executor::{Executor, LoadOptions};
 pub use state::State;
+pub use tensorlet_kernels::{Crew, Team};
