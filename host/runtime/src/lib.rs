@@ -25,6 +25,7 @@ pub mod instance;
 mod limits;
 pub mod model;
 pub mod predictor;
+pub mod threads;
 mod watchdog;
 mod wit;
 
