@@ -3,17 +3,18 @@
 mod cache;
 mod places;
 
-use tensorlet_kernels::{Run, TensorType};
+use tensorlet_kernels::{Crew, Run, RunError, TensorType};
 use tensorlet_plan::{Kernel, Step, Value, ValueId};
 
 pub(crate) use cache::Cache;
 use places::Places;
 
 use crate::error::PredictError;
+use crate::memory::ALIGN_BYTES;
 use crate::offload::Offloaded;
 use crate::program::Program;
-use crate::slices::{Frame, Operand, Operands, Place};
-use crate::state::State;
+use crate::slices::{Frame, Operand, Operands, Place, Row};
+use crate::state::Workplace;
 #[cfg(feature = "tract")]
 use crate::tract_step::TractCall;
 
@@ -30,7 +31,10 @@ pub(crate) struct Binding {
     input_bytes: Vec<usize>,
     /// The caller's outputs.
     outputs: Vec<BoundOutput>,
+    /// For steps that one thread computes.
     arena_bytes: usize,
+    /// The most that a step needs for each further thread.
+    scratch_bytes: usize,
 }
 
 struct BoundStep {
@@ -132,6 +136,7 @@ impl Binding {
                 })
                 .collect(),
             arena_bytes,
+            scratch_bytes: scratch_bytes.next_multiple_of(ALIGN_BYTES),
         })
     }
 
@@ -159,31 +164,44 @@ impl Binding {
             .map_or(0, |operand| operand.len)
     }
 
-    /// Runs the steps for one row. The caller's tensors have the lengths that the binding says, times the rows.
+    /// Returns how long an arena must be where so many threads compute each step.
+    ///
+    /// # Errors
+    /// If there is no memory of that length.
+    pub(crate) fn arena_bytes(&self, threads: usize) -> Result<usize, PredictError> {
+        let further = self.scratch_bytes.checked_mul(threads - 1);
+        further
+            .and_then(|further| further.checked_add(self.arena_bytes))
+            .ok_or(PredictError::OutOfMemory {
+                expected_bytes: isize::MAX as usize,
+            })
+    }
+
+    /// Runs the steps for one row, in an arena that is long enough for the crew. The caller's tensors have the lengths that the
+    /// binding says, times the rows.
     pub(crate) fn run(
         &self,
         program: &Program,
-        state: &mut State,
-        inputs: &[&[u8]],
-        outputs: &mut [&mut [u8]],
-        row: usize,
+        workplace: &mut Workplace,
+        row: Row<'_>,
+        crew: Crew<'_>,
         after_step: &mut dyn FnMut(usize),
     ) -> Result<(), PredictError> {
-        state.reserve(self.arena_bytes)?;
-        let State {
+        let Workplace {
             arena,
             lists,
             #[cfg(feature = "tract")]
             dynamic,
-        } = state;
+        } = workplace;
         let constants = program.constants.as_slice();
-        let mut frame = Frame::new(constants, arena.as_mut_slice(), inputs, outputs, row, lists);
+        let mut frame = Frame::new(constants, arena.as_mut_slice(), row, lists);
         for input in &self.inputs {
             frame.copy_in(input);
         }
         let mut segments = self.segments.iter().enumerate().peekable();
         let mut offloaded = 0..0;
         for (index, step) in self.steps.iter().enumerate() {
+            crew.check()?;
             if let Some((segment, bound)) =
                 segments.next_if(|(_, bound)| bound.steps.start == index)
                 && self.run_segment(program, segment, &bound.operands, &mut frame)
@@ -193,11 +211,11 @@ impl Binding {
             if offloaded.contains(&index) {
                 continue;
             }
-            let (inputs, outputs, scratch) = frame.slices(&step.operands);
+            let (inputs, outputs, scratch) = frame.slices(&step.operands, crew.size());
             match &step.work {
                 Work::Kernel(kernel) => kernel
-                    .run(inputs, outputs, scratch)
-                    .map_err(|error| PredictError::in_step(&program.steps[index].name, &error))?,
+                    .run(inputs, outputs, scratch, crew)
+                    .map_err(|error| failed(&program.steps[index], error))?,
                 #[cfg(feature = "tract")]
                 Work::Tract(call) => call
                     .run(inputs, outputs, dynamic)
@@ -219,7 +237,7 @@ impl Binding {
     ) -> bool {
         let offloaded = program.offloaded.as_ref();
         let offloaded = offloaded.expect("only a program with segments binds some");
-        let (inputs, outputs, _) = frame.slices(operands);
+        let (inputs, outputs, _) = frame.slices(operands, 1);
         offloaded.run(program, segment, &self.sizes, inputs, outputs)
     }
 
@@ -234,6 +252,14 @@ impl Binding {
                 },
             }
         }
+    }
+}
+
+/// Returns the error of a step whose kernel has not computed.
+fn failed(step: &Step, error: RunError) -> PredictError {
+    match error {
+        RunError::Interrupted(interrupted) => interrupted.into(),
+        error => PredictError::in_step(&step.name, &error),
     }
 }
 

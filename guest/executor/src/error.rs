@@ -1,5 +1,6 @@
 //! What can go wrong.
 
+use tensorlet_kernels::crew::Interrupted;
 use tensorlet_tensor::InvalidInput;
 
 /// A plan that cannot be loaded.
@@ -33,6 +34,9 @@ pub enum PredictError {
         /// How many are needed.
         expected_bytes: usize,
     },
+    /// The call was interrupted.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 impl PredictError {

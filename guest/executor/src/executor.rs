@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tensorlet_kernels::Isa;
 use tensorlet_kernels::tile::EmittedTile;
+use tensorlet_kernels::{Crew, Isa};
 use tensorlet_plan::{Description, Plan};
 use tensorlet_tensor::{NamedTensor, Tensor};
 
@@ -13,6 +13,7 @@ use crate::constants::SharedConstants;
 use crate::error::{LoadError, PredictError};
 use crate::offload::{self, Offload};
 use crate::program::Program;
+use crate::slices::Rows;
 use crate::state::State;
 
 /// The most states that wait for calls.
@@ -35,8 +36,8 @@ pub struct LoadOptions {
     pub isa: Isa,
     /// Functions that the compiler wrote for the plan. Default: none.
     pub tiles: Vec<EmittedTile>,
-    /// The most bytes that a call may take for buffers between steps. Calls that would need more fail. Default: 4 GiB, and
-    /// all that there is in WebAssembly.
+    /// The most bytes that each thread of a call may take for buffers between steps. Calls that would need more fail. Default:
+    /// 4 GiB, and all that there is in WebAssembly.
     pub max_arena_bytes: usize,
     /// The plan's constants, if they can be used where they are. Default: they are copied.
     pub constants: Option<SharedConstants>,
@@ -67,6 +68,21 @@ impl Executor {
     pub fn load(plan: &Plan<'_>, options: LoadOptions) -> Result<Self, LoadError> {
         plan.verify()
             .map_err(|error| LoadError::new(error.to_string()))?;
+        Self::load_verified(plan, options)
+    }
+
+    /// As [`load`](Self::load), of a [segment](tensorlet_plan::segments) of another plan. It is run with [`run`](Self::run): its inputs may not
+    /// tell the sizes of its symbols.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_segment(plan: &Plan<'_>, options: LoadOptions) -> Result<Self, LoadError> {
+        plan.verify_segment()
+            .map_err(|error| LoadError::new(error.to_string()))?;
+        Self::load_verified(plan, options)
+    }
+
+    fn load_verified(plan: &Plan<'_>, options: LoadOptions) -> Result<Self, LoadError> {
         let executor = Self {
             description: plan.description.clone(),
             program: Program::load(plan, options)?,
@@ -127,11 +143,23 @@ impl Executor {
         (0..binding.outputs().len()).map(bytes).collect()
     }
 
-    /// Computes the outputs, in the signature's order.
+    /// Computes the outputs, in the signature's order, on the calling thread.
     ///
     /// # Errors
     /// If an input does not fit the signature, a step fails, or memory is short.
     pub fn predict(&self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>, PredictError> {
+        self.predict_with(inputs, Crew::default())
+    }
+
+    /// As [`predict`](Self::predict), with a crew: see [`run_with`](Self::run_with).
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), and if the call is interrupted.
+    pub fn predict_with(
+        &self,
+        inputs: &[NamedTensor],
+        crew: Crew<'_>,
+    ) -> Result<Vec<NamedTensor>, PredictError> {
         let signature = &self.description.signature;
         let symbols = signature.bind(inputs)?;
         let sizes: Vec<u32> = self
@@ -158,14 +186,8 @@ impl Executor {
         let mut outputs: Vec<&mut [u8]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
         let mut state = self.take_state();
         let result = self
-            .run_bound(
-                &binding,
-                &mut state,
-                rows,
-                &slices,
-                &mut outputs,
-                &mut |_| (),
-            )
+            .rows(&binding, rows, &slices, &mut outputs)
+            .and_then(|rows| self.run_rows(&binding, &mut state, rows, crew, &mut |_| ()))
             .and_then(|()| self.name_outputs(&binding, &mut state, rows, buffers));
         state.forget();
         self.return_state(state);
@@ -203,7 +225,7 @@ impl Executor {
         Ok(Some(tensors.collect()))
     }
 
-    /// Computes the outputs into the caller's memory.
+    /// Computes the outputs into the caller's memory, on the calling thread.
     ///
     /// There is one size for each of the [`symbols`](Self::symbols), and one slice for each input and output of the signature, in
     /// its order, as long as their dims say; an output whose dims only the data decides has none, and is lost. Slices that begin at
@@ -219,7 +241,29 @@ impl Executor {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
     ) -> Result<(), PredictError> {
-        self.run_observed(state, sizes, inputs, outputs, &mut |_| ())
+        self.run_with(state, sizes, inputs, outputs, Crew::default())
+    }
+
+    /// As [`run`](Self::run), with a crew. Its threads compute rows of their own where steps run once a row and there are enough
+    /// of them, else each step together; the outputs are the same. It is asked between steps, and between the parts of a step,
+    /// whether to go on, so that an interruption ends a call within milliseconds, but for steps that tract executes.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and if the call is interrupted. Outputs hold any bytes then.
+    pub fn run_with(
+        &self,
+        state: &mut State,
+        sizes: &[u32],
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        crew: Crew<'_>,
+    ) -> Result<(), PredictError> {
+        let binding = self.binding(sizes)?;
+        let rows = self.program.rows(sizes);
+        let rows = self.rows(&binding, rows, inputs, outputs)?;
+        let result = self.run_rows(&binding, state, rows, crew, &mut |_| ());
+        state.forget();
+        result
     }
 
     /// As [`run`](Self::run), and calls `after_step` with the index of each step that has run.
@@ -236,7 +280,8 @@ impl Executor {
     ) -> Result<(), PredictError> {
         let binding = self.binding(sizes)?;
         let rows = self.program.rows(sizes);
-        let result = self.run_bound(&binding, state, rows, inputs, outputs, after_step);
+        let rows = self.rows(&binding, rows, inputs, outputs)?;
+        let result = self.run_rows(&binding, state, rows, Crew::default(), after_step);
         state.forget();
         result
     }
@@ -252,15 +297,14 @@ impl Executor {
         self.bindings.bind(&self.program, sizes)
     }
 
-    fn run_bound(
+    /// Checks that the caller's tensors hold so many rows.
+    fn rows<'a>(
         &self,
         binding: &Binding,
-        state: &mut State,
         rows: usize,
-        inputs: &[&[u8]],
-        outputs: &mut [&mut [u8]],
-        after_step: &mut dyn FnMut(usize),
-    ) -> Result<(), PredictError> {
+        inputs: &'a [&'a [u8]],
+        outputs: &'a mut [&mut [u8]],
+    ) -> Result<Rows<'a>, PredictError> {
         let specs = &self.description.signature;
         let input_bytes = binding.input_bytes().iter().copied();
         let input_specs = specs.inputs.iter().map(|spec| spec.name.as_str());
@@ -270,8 +314,41 @@ impl Executor {
         let output_specs = specs.outputs.iter().map(|spec| spec.name.as_str());
         let found = outputs.iter().map(|output| output.len());
         check_lengths("output", output_specs, output_bytes, found, rows)?;
-        (0..rows)
-            .try_for_each(|row| binding.run(&self.program, state, inputs, outputs, row, after_step))
+        Ok(Rows::new(inputs, outputs, rows))
+    }
+
+    /// Computes rows: as many as there are threads at a time, each by one of them, and those that are left one by one, by all of them.
+    fn run_rows(
+        &self,
+        binding: &Binding,
+        state: &mut State,
+        mut rows: Rows<'_>,
+        crew: Crew<'_>,
+        after_step: &mut dyn FnMut(usize),
+    ) -> Result<(), PredictError> {
+        let program = &self.program;
+        let threads = crew.size();
+        let shared = if threads > 1 {
+            rows.len() / threads * threads
+        } else {
+            0
+        };
+        if shared < rows.len() {
+            // The longest arena is asked for first, so that none is allocated twice.
+            state.workplaces(1, binding.arena_bytes(threads)?)?;
+        }
+        if shared > 0 {
+            let workplaces = state.workplaces(threads, binding.arena_bytes(1)?)?;
+            let rows = rows.by_ref().take(shared);
+            crew.share(rows, workplaces.iter_mut(), |row, workplace| {
+                binding.run(program, workplace, row, crew.alone(), &mut |_| ())
+            })?;
+        }
+        for row in rows {
+            let workplace = &mut state.workplaces(1, 0)?[0];
+            binding.run(program, workplace, row, crew, after_step)?;
+        }
+        Ok(())
     }
 
     fn allocate_outputs(
@@ -382,7 +459,7 @@ fn check_lengths<'a>(
 
 #[cfg(feature = "tract")]
 fn dynamic_output(state: &mut State, output: &BoundOutput) -> Result<Tensor, String> {
-    state.dynamic.to_tensor(output.value)
+    state.dynamic_output(output.value)
 }
 
 #[cfg(not(feature = "tract"))]

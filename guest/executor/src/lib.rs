@@ -39,3 +39,4 @@ pub use error::{LoadError, PredictError};
 pub use executor::{Executor, LoadOptions};
 pub use offload::{Offload, SegmentBytes};
 pub use state::State;
+pub use tensorlet_kernels::{Crew, Team};

@@ -18,7 +18,7 @@
 use std::collections::BinaryHeap;
 use std::marker::PhantomData;
 
-use crate::memory::is_aligned;
+use crate::memory::{ALIGN_BYTES, is_aligned};
 
 /// Where the bytes of a value are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,8 +48,10 @@ pub(crate) enum Place {
 pub(crate) struct Operands {
     inputs: Box<[Operand]>,
     outputs: Box<[Operand]>,
-    /// Where it begins in the arena, and how long it is.
+    /// Where it begins in the arena, and how long that of one thread is.
     scratch: (usize, usize),
+    /// Where the last of the others ends that lies in the arena.
+    arena_end: usize,
 }
 
 /// Operands that share bytes, though one of them is written.
@@ -85,6 +87,10 @@ impl Operands {
                 }
             }
         }
+        let others = parts[1..]
+            .iter()
+            .filter(|part| part.region == Region::Arena);
+        let arena_end = others.map(|part| part.end).max().unwrap_or(0);
         if Part::overlap(parts) {
             return Err(Overlap);
         }
@@ -92,7 +98,24 @@ impl Operands {
             inputs,
             outputs,
             scratch,
+            arena_end,
         })
+    }
+
+    /// Returns where the scratch memory of so many threads lies, each beginning at a multiple of 64 bytes.
+    ///
+    /// # Panics
+    /// If there are several, and memory that is not for scratch lies behind where it begins.
+    fn scratch_of(&self, threads: usize) -> (usize, usize) {
+        let (begin, len) = self.scratch;
+        if threads == 1 || len == 0 {
+            return self.scratch;
+        }
+        assert!(
+            self.arena_end <= begin,
+            "expected scratch memory at the end of the arena"
+        );
+        (begin, len.next_multiple_of(ALIGN_BYTES) * threads)
     }
 }
 
@@ -154,41 +177,86 @@ pub(crate) struct SliceLists {
 // fills them, and hands out what it filled in as slices that borrow the frame.
 unsafe impl Send for SliceLists {}
 
+/// The caller's tensors, row by row.
+pub(crate) struct Rows<'a> {
+    next: Row<'a>,
+}
+
+/// One row of the caller's tensors. There is one of these for each row, and its holder has the bytes of the row for itself.
+pub(crate) struct Row<'a> {
+    inputs: &'a [&'a [u8]],
+    outputs: *const [*mut [u8]],
+    index: usize,
+    count: usize,
+    /// What `outputs` was, for as long as the row is there.
+    borrowed: PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: what `outputs` points at is borrowed for `'a`, and everyone reads the list alone. Its slices are written, by the holder of
+// each row other bytes: `Frame::wanted` sees to it.
+unsafe impl Send for Row<'_> {}
+
+impl<'a> Rows<'a> {
+    /// Rows of tensors that hold so many of them.
+    pub(crate) fn new(inputs: &'a [&'a [u8]], outputs: &'a mut [&mut [u8]], count: usize) -> Self {
+        // References to slices and pointers to them have the same layout.
+        let outputs = (&raw const *outputs) as *const [*mut [u8]];
+        Self {
+            next: Row {
+                inputs,
+                outputs,
+                index: 0,
+                count,
+                borrowed: PhantomData,
+            },
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Returns how many are left.
+    pub(crate) fn len(&self) -> usize {
+        self.next.count - self.next.index
+    }
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = Row<'a>;
+
+    fn next(&mut self) -> Option<Row<'a>> {
+        let row = Row { ..self.next };
+        if row.index == row.count {
+            return None;
+        }
+        self.next.index += 1;
+        Some(row)
+    }
+}
+
 /// All memory that the steps of one row touch.
 pub(crate) struct Frame<'a> {
     constants: &'a [u8],
     arena: *mut [u8],
-    inputs: &'a [&'a [u8]],
-    outputs: *mut [&'a mut [u8]],
-    row: usize,
+    row: Row<'a>,
     lists: &'a mut SliceLists,
-    /// What `arena` and `outputs` were.
-    borrowed: PhantomData<(&'a mut [u8], &'a mut [&'a mut [u8]])>,
+    /// What `arena` was.
+    borrowed: PhantomData<&'a mut [u8]>,
 }
 
 /// The slices of a step: inputs, outputs, scratch.
 pub(crate) type Slices<'a> = (&'a [&'a [u8]], &'a mut [&'a mut [u8]], &'a mut [u8]);
 
-/// Returns where the caller's outputs are, as if they were borrowed for no longer than the frame is.
-fn shorter<'a>(outputs: *mut [&mut [u8]]) -> *mut [&'a mut [u8]] {
-    outputs as _
-}
-
 impl<'a> Frame<'a> {
-    /// `row` tells which part of the caller's tensors is meant; they hold rows as long as their operands.
-    pub(crate) fn new<'b: 'a>(
+    /// The caller's tensors hold rows as long as their operands.
+    pub(crate) fn new(
         constants: &'a [u8],
         arena: &'a mut [u8],
-        inputs: &'a [&'a [u8]],
-        outputs: &'a mut [&'b mut [u8]],
-        row: usize,
+        row: Row<'a>,
         lists: &'a mut SliceLists,
     ) -> Self {
         Self {
             constants,
             arena,
-            inputs,
-            outputs: shorter(outputs),
             row,
             lists,
             borrowed: PhantomData,
@@ -241,11 +309,11 @@ impl<'a> Frame<'a> {
         to.copy_from_slice(from);
     }
 
-    /// Returns the slices of a step.
+    /// Returns the slices of a step that so many threads compute.
     ///
     /// # Panics
     /// If an operand reaches beyond the memory that it lies in.
-    pub(crate) fn slices<'f>(&'f mut self, operands: &Operands) -> Slices<'f> {
+    pub(crate) fn slices<'f>(&'f mut self, operands: &Operands, threads: usize) -> Slices<'f> {
         self.lists.inputs.clear();
         for operand in &operands.inputs {
             let input = self.readable(operand);
@@ -262,7 +330,8 @@ impl<'a> Frame<'a> {
             };
             self.lists.outputs.push(output);
         }
-        let scratch = self.in_arena(operands.scratch.0, operands.scratch.1);
+        let (begin, len) = operands.scratch_of(threads);
+        let scratch = self.in_arena(begin, len);
         let inputs: *const [*const [u8]] = self.lists.inputs.as_slice();
         let outputs: *mut [*mut [u8]] = self.lists.outputs.as_mut_slice();
         // SAFETY: each pointer was made of memory that is borrowed for `'a`, checked to be in bounds, and by the invariant
@@ -313,23 +382,25 @@ impl<'a> Frame<'a> {
 
     /// Returns the row of a caller's input.
     fn given(&self, index: usize, len: usize) -> &'a [u8] {
-        &self.inputs[index][self.row * len..][..len]
+        &self.row.inputs[index][self.row.index * len..][..len]
     }
 
-    /// Returns the row of a caller's output.
+    /// Returns the row of a caller's output, which no other row has a byte of.
     fn wanted(&self, index: usize, len: usize) -> *mut [u8] {
+        let row = &self.row;
         assert!(
-            index < self.outputs.len(),
+            index < row.outputs.len(),
             "expected an output of the caller"
         );
         // SAFETY: the index is in bounds. The list is borrowed for `'a`, and only read.
-        let output: *mut [u8] = unsafe { &raw mut **self.outputs.cast::<&mut [u8]>().add(index) };
-        let begin = self.row * len;
-        let in_bounds = begin
-            .checked_add(len)
-            .is_some_and(|end| end <= output.len());
-        assert!(in_bounds, "expected a row of the caller's output");
-        // SAFETY: the output has at least `begin` bytes.
+        let output = unsafe { *row.outputs.cast::<*mut [u8]>().add(index) };
+        assert_eq!(
+            len.checked_mul(row.count),
+            Some(output.len()),
+            "rows of the caller's output"
+        );
+        let begin = row.index * len;
+        // SAFETY: the row is one of those that the output has, so it has at least `begin` bytes.
         std::ptr::slice_from_raw_parts_mut(unsafe { output.cast::<u8>().add(begin) }, len)
     }
 }
@@ -416,12 +487,11 @@ mod tests {
         };
         let inputs = [input.as_slice()];
         let mut outputs = [output.as_mut_slice()];
+        let row = Rows::new(&inputs, &mut outputs, 4).nth(1);
         test(&mut Frame::new(
             constants.as_slice(),
             arena.as_mut_slice(),
-            &inputs,
-            &mut outputs,
-            1,
+            row.unwrap(),
             &mut SliceLists::default(),
         ));
     }
@@ -432,7 +502,7 @@ mod tests {
             let inputs = [at(Place::Constant(192)), arena(0), input(0, 0)];
             let operands = Operands::new(inputs.into(), [output(0, 64)].into(), (200, 8)).unwrap();
             for _ in 0..2 {
-                let (inputs, outputs, scratch) = frame.slices(&operands);
+                let (inputs, outputs, scratch) = frame.slices(&operands, 1);
                 let first: Vec<u8> = inputs.iter().map(|input| input[0]).collect();
                 assert_eq!(first, [1, 2, 3]);
                 assert!(inputs.iter().all(|input| input.len() == 64));
@@ -442,7 +512,7 @@ mod tests {
             }
             let readers = [output(0, 64), arena(192)];
             let operands = Operands::new(readers.into(), [].into(), (0, 0)).unwrap();
-            let (inputs, ..) = frame.slices(&operands);
+            let (inputs, ..) = frame.slices(&operands, 1);
             assert_eq!((inputs[0][0], inputs[0][63]), (9, 9));
             assert_eq!((inputs[1][7], inputs[1][8], inputs[1][16]), (2, 8, 2));
         });
@@ -460,7 +530,7 @@ mod tests {
             let operands = Operands::new([operand].into(), [].into(), (0, 0)).unwrap();
             let result = std::panic::catch_unwind(|| {
                 with_frame(|frame| {
-                    let _ = frame.slices(&operands);
+                    let _ = frame.slices(&operands, 1);
                 });
             });
             assert!(result.is_err(), "{operand:?}");
@@ -468,7 +538,7 @@ mod tests {
         let operands = Operands::new([].into(), [].into(), (250, 7)).unwrap();
         let result = std::panic::catch_unwind(|| {
             with_frame(|frame| {
-                let _ = frame.slices(&operands);
+                let _ = frame.slices(&operands, 1);
             });
         });
         assert!(result.is_err(), "scratch");

@@ -10,7 +10,7 @@ mod builder;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use tensorlet_executor::State;
+use tensorlet_executor::{Crew, State, Team};
 use tensorlet_plan::kernel::{Slice, UnaryOp};
 use tensorlet_plan::{Kernel, SymbolId, ValueId};
 
@@ -37,6 +37,20 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller keeps the same promises.
         unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// A team of two whose threads come one after the other, so that their allocations are counted.
+struct InTurn;
+
+impl Team for InTurn {
+    fn size(&self) -> usize {
+        2
+    }
+
+    fn run(&self, work: &(dyn Fn() + Sync)) {
+        work();
+        work();
     }
 }
 
@@ -76,14 +90,20 @@ fn a_second_call_allocates_nothing() {
                 let mut slices: Vec<&mut [u8]> =
                     outputs.iter_mut().map(Shifted::bytes_mut).collect();
                 slices.truncate(plan.outputs.len());
-                let mut run = || executor.run(&mut state, &[rows], &[input.bytes()], &mut slices);
-                run().unwrap();
-                let before = ALLOCATIONS.get();
-                for _ in 0..10 {
+                for crew in [Crew::default(), Crew::new(Some(&InTurn), Some(&|| false))] {
+                    let mut run = || {
+                        let inputs = [input.bytes()];
+                        executor.run_with(&mut state, &[rows], &inputs, &mut slices, crew)
+                    };
                     run().unwrap();
+                    let before = ALLOCATIONS.get();
+                    for _ in 0..10 {
+                        run().unwrap();
+                    }
+                    let count = ALLOCATIONS.get() - before;
+                    let what = format!("{rows} rows, shifted by {shift}, {row_symbol:?}, {crew:?}");
+                    assert_eq!(count, 0, "{what}");
                 }
-                let count = ALLOCATIONS.get() - before;
-                assert_eq!(count, 0, "{rows} rows, shifted by {shift}, {row_symbol:?}");
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use tensorlet_kernels::{Isa, Target, TensorType, bind, conv::pack_depthwise};
+use tensorlet_kernels::{Crew, Isa, Target, TensorType, bind, conv::pack_depthwise};
 use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue};
 use tensorlet_tensor::DatumType;
@@ -116,7 +116,7 @@ fn measure(
     while runs < 20 || begin.elapsed() < Duration::from_millis(150) {
         let before = Instant::now();
         bound
-            .run(&inputs, &mut [y.bytes_mut()], &mut [])
+            .run(&inputs, &mut [y.bytes_mut()], &mut [], Crew::default())
             .expect("nothing in the data makes it impossible");
         best = best.min(before.elapsed());
         runs += 1;

@@ -7,7 +7,7 @@
 
 use tensorlet_kernels::isa::Vectorised;
 use tensorlet_kernels::simd::Simd;
-use tensorlet_kernels::{Isa, Target, TensorType, bind};
+use tensorlet_kernels::{Crew, Isa, Target, TensorType, bind};
 use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue, MatMul, MatMulRhs};
 use tensorlet_tensor::DatumType;
@@ -168,7 +168,9 @@ impl Table {
             let scratch = Line::bytes_mut(&mut scratch, bound.scratch_bytes());
             let seconds = least(|| {
                 let out = Line::bytes_mut(&mut out, y.stored_bytes().unwrap());
-                bound.run(&read, &mut [out], scratch).unwrap();
+                bound
+                    .run(&read, &mut [out], scratch, Crew::default())
+                    .unwrap();
             });
             let share = 100.0 * flops / seconds / peak;
             print!(

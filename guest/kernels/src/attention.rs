@@ -17,6 +17,7 @@ use tensorlet_tensor::DatumType;
 
 use self::mask::Mask;
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::isa::Isa;
 use crate::layout;
 use crate::run::{BindError, Run, RunError, Target};
@@ -274,6 +275,7 @@ impl Run for Bound {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let at = |index: usize| -> &[f32] { bytemuck::cast_slice(inputs[index]) };
         let (q, k, v) = (at(0), at(1), at(2));

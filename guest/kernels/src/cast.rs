@@ -10,6 +10,7 @@ use tensorlet_tensor::DatumType;
 
 use self::wide::CHUNK;
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 /// Binds a conversion: any datum type to any other, with equal dims, in plain layout.
@@ -44,6 +45,7 @@ impl Run for Cast {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         let (x_width, y_width) = (self.from.width_bytes(), self.to.width_bytes());

@@ -16,6 +16,7 @@ use tensorlet_plan::kernel::{Activation, ConvTranspose};
 use tensorlet_tensor::DatumType;
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::isa::Isa;
 use crate::run::{BindError, Run, RunError, Target};
 use crate::tensor_type::TensorType;
@@ -255,6 +256,7 @@ impl Run for Transposed {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, weights): (&[f32], &[f32]) = (
             bytemuck::cast_slice(inputs[0]),

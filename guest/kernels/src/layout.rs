@@ -15,6 +15,7 @@ mod tests;
 use tensorlet_plan::{Kernel, Layout};
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::epilogue::is_plain;
 use crate::run::{BindError, Run, RunError};
 use crate::tensor_type::BLOCK;
@@ -74,6 +75,7 @@ impl Run for Relayout {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);

@@ -4,10 +4,11 @@
 //! a bound kernel runs many times and allocates nothing.
 //!
 //! ```text
-//! plan::Kernel + types of tensors + Target ── bind ──► Box<dyn Run> ── run(inputs, outputs, scratch)
+//! plan::Kernel + types of tensors + Target ── bind ──► Box<dyn Run> ── run(inputs, outputs, scratch, crew)
 //! ```
 //!
 //! - [`mod@bind`] finds the kernel's family. [`tensor_type`] and [`run`] are what families are given.
+//! - [`crew`] divides a kernel's work among threads.
 //! - [`isa`] knows the instruction sets and picks one, [`simd`] is what kernels are written in.
 //! - One module a family: convolutions ([`conv`]), products ([`matmul`]) and so on.
 //! - `reference` modules hold plain loops, the oracle of all the others.
@@ -15,6 +16,7 @@
 #![deny(unsafe_code)]
 
 pub mod bind;
+pub mod crew;
 mod epilogue;
 pub mod isa;
 pub mod run;
@@ -50,6 +52,7 @@ pub mod scatter;
 mod trial;
 
 pub use bind::bind;
+pub use crew::{Crew, Team};
 pub use isa::Isa;
 pub use run::{BindError, Run, RunError, Target};
 pub use tensor_type::TensorType;

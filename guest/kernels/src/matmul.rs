@@ -14,6 +14,7 @@ use tensorlet_plan::kernel::{Activation, Epilogue, MatMul, MatMulRhs};
 use tensorlet_tensor::DatumType;
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::epilogue::{self, is_plain};
 use crate::isa::Isa;
 use crate::run::{BindError, Run, RunError, Target};
@@ -266,6 +267,7 @@ impl Run for Bound {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let sizes = &self.sizes;
         let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };

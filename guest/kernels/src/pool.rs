@@ -21,6 +21,7 @@ use tensorlet_plan::kernel::{Pool, PoolKind};
 use tensorlet_tensor::DatumType;
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::isa::Isa;
 use crate::run::{BindError, Nothing, Run, RunError, Target};
 use crate::tensor_type::BLOCK;
@@ -169,6 +170,7 @@ impl Run for BoundPool {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         let (x_len, y_len) = (x.len() / self.planes, y.len() / self.planes);

@@ -17,6 +17,7 @@ mod tests;
 use tensorlet_plan::kernel::{Recurrent, RecurrentCell};
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::isa::Isa;
 use crate::run::{BindError, Nothing, Run, RunError, Target};
 use crate::tensor_type::BLOCK;
@@ -306,6 +307,7 @@ impl Run for Network {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let Sizes {
             steps,

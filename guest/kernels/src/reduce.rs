@@ -18,6 +18,7 @@ use self::float::Fold;
 use self::shape::Shape;
 use self::way::{Extreme, Sum};
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::isa::Isa;
 use crate::run::{BindError, Run, RunError, Target};
 
@@ -77,6 +78,7 @@ impl Run for Float {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);

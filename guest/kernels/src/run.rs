@@ -1,5 +1,6 @@
 //! What a bound kernel is.
 
+use crate::crew::{Crew, Interrupted};
 use crate::isa::Isa;
 use crate::tile::EmittedTile;
 
@@ -28,7 +29,7 @@ impl Target<'static> {
 ///
 /// Running allocates nothing.
 pub trait Run: Send + Sync {
-    /// How many bytes of memory `run` needs for its own use.
+    /// How many bytes of memory a thread needs for its own use.
     fn scratch_bytes(&self) -> usize {
         0
     }
@@ -39,8 +40,11 @@ pub trait Run: Send + Sync {
     /// tensors too: the executor copies those that do not) and outputs overlap nothing. Outputs and scratch hold any bytes before;
     /// every byte of the outputs is written.
     ///
+    /// Of `scratch`, each thread takes as many bytes as it needs, from a multiple of 64 on; no more threads work than that suffices
+    /// for. The outputs are the same for all crews.
+    ///
     /// # Errors
-    /// If the data makes it impossible, such as an index out of range.
+    /// If the data makes it impossible, such as an index out of range, or the call is interrupted. Outputs hold any bytes then.
     /// # Panics
     /// If a slice is not as long as it must be.
     fn run(
@@ -48,6 +52,7 @@ pub trait Run: Send + Sync {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        crew: Crew<'_>,
     ) -> Result<(), RunError>;
 }
 
@@ -61,6 +66,7 @@ impl Run for Nothing {
         _inputs: &[&[u8]],
         _outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         Ok(())
     }
@@ -82,18 +88,21 @@ impl BindError {
     }
 }
 
-/// Why a kernel cannot compute.
+/// Why a kernel has not computed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{reason}")]
-pub struct RunError {
-    reason: String,
+#[non_exhaustive]
+pub enum RunError {
+    /// The data makes it impossible.
+    #[error("{0}")]
+    Impossible(String),
+    /// The call was interrupted.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 impl RunError {
     /// An error that says what was expected and what was found.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self::Impossible(reason.into())
     }
 }

@@ -12,6 +12,7 @@ use tensorlet_tensor::DatumType;
 
 use crate::arrange::check;
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::gather::elements::Places;
 use crate::gather::index::{IndexType, Indices};
 use crate::gather::nd::Tuples;
@@ -72,6 +73,7 @@ impl Run for Scattered {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (updates, y) = (inputs[2], &mut *outputs[0]);
         y.copy_from_slice(inputs[0]);

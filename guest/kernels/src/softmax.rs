@@ -12,6 +12,7 @@ use tensorlet_plan::Layout;
 use tensorlet_tensor::DatumType;
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::isa::{Isa, Vectorised};
 use crate::run::{BindError, Nothing, Run, RunError, Target};
 use crate::simd::{Scalar, Simd};
@@ -64,6 +65,7 @@ impl Run for Softmax {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);

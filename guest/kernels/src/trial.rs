@@ -3,6 +3,7 @@
 use tensorlet_plan::{Kernel, Layout};
 use tensorlet_tensor::DatumType;
 
+use crate::crew::Crew;
 use crate::isa::Isa;
 use crate::run::{BindError, Target};
 use crate::tensor_type::{BLOCK, TensorType};
@@ -84,7 +85,7 @@ pub(crate) fn run_bytes(
         let read: Vec<&[u8]> = aligned.iter().map(Guarded::bytes).collect();
         let mut written: Vec<&mut [u8]> = out.iter_mut().map(Guarded::bytes_mut).collect();
         bound
-            .run(&read, &mut written, scratch.bytes_mut())
+            .run(&read, &mut written, scratch.bytes_mut(), Crew::default())
             .unwrap_or_else(|error| panic!("{error}"));
         out.iter().chain([&scratch]).for_each(Guarded::check);
         results.push(out.iter().map(|out| out.bytes().to_vec()).collect());

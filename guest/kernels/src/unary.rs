@@ -20,6 +20,7 @@ use tensorlet_plan::kernel::UnaryOp;
 use tensorlet_tensor::DatumType;
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::isa::Isa;
 use crate::run::{BindError, Run, RunError, Target};
 
@@ -100,6 +101,7 @@ impl Run for Float {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x = bytemuck::cast_slice(inputs[0]);
         let y = bytemuck::cast_slice_mut(outputs[0]);

@@ -6,6 +6,7 @@ use tensorlet_tensor::DatumType;
 
 use crate::binary::broadcast::Nest;
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 /// Binds a choice: the condition of bool, the others of any one datum type, all plain.
@@ -43,6 +44,7 @@ impl Run for Choice {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (condition, a, b) = (inputs[0], inputs[1], inputs[2]);
         let y = &mut *outputs[0];
@@ -143,7 +145,12 @@ mod tests {
             bytemuck::cast_slice(b.1),
         ];
         kernel
-            .run(&inputs, &mut [bytemuck::cast_slice_mut(&mut y)], &mut [])
+            .run(
+                &inputs,
+                &mut [bytemuck::cast_slice_mut(&mut y)],
+                &mut [],
+                Crew::default(),
+            )
             .unwrap();
         y
     }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tensorlet_runtime::{Cpu, Engine, EngineConfig, LoadError};
+use tensorlet_runtime::{Cpu, CpuOptions, Engine, EngineConfig, LoadError};
 
 use crate::args::{CacheArgs, OffloadArgs};
 use crate::exit::Failure;
@@ -44,12 +44,15 @@ impl Settings {
         purpose: Purpose,
         offload: &OffloadArgs,
     ) -> Result<Engine, LoadError> {
-        let cpu = Cpu::default();
+        let mut options = CpuOptions::default();
+        if let Some(threads) = offload.threads {
+            options.threads = threads.into();
+        }
         Engine::new(&EngineConfig {
             cache_dir: self.cache_dir.clone(),
             accelerator: match offload.no_offload {
                 true => None,
-                false => Some(Arc::new(cpu)),
+                false => Some(Arc::new(Cpu::new(&options))),
             },
             interruptible: purpose == Purpose::PredictInTime,
             quick_compile: purpose == Purpose::Prepare,

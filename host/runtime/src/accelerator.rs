@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use tensorlet_plan::Plan;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, CpuOptions};
 pub use tensorlet_executor::SharedConstants;
 
 /// Computes segments of plans natively.

@@ -31,10 +31,11 @@ mod limits;
 pub mod model;
 pub mod offload;
 pub mod predictor;
+pub mod threads;
 mod watchdog;
 mod wit;
 
-pub use accelerator::{Accelerator, Cpu};
+pub use accelerator::{Accelerator, Cpu, CpuOptions};
 pub use config::{CallOptions, EngineConfig, Limits, LoadOptions, Reuse};
 pub use engine::Engine;
 pub use error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};

@@ -9,5 +9,6 @@ mod outputs;
 mod random;
 mod rows;
 mod sizes;
+mod threads;
 #[cfg(feature = "tract")]
 mod tract_steps;

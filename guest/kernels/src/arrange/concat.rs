@@ -8,6 +8,7 @@ use tensorlet_plan::Layout;
 use super::check;
 use super::strided::{Axis, Side, Strided};
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 use crate::tensor_type::{BLOCK, TensorType};
 
@@ -20,6 +21,7 @@ impl Run for Concat {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         for (copy, from) in self.0.iter().zip(inputs) {
             copy.run(from, outputs[0]);

@@ -4,6 +4,7 @@ use tensorlet_tensor::DatumType;
 
 use super::check;
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 /// See [`Kernel::Dims`](tensorlet_plan::Kernel::Dims).
@@ -32,6 +33,7 @@ impl Run for Dims {
         _inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         outputs[0].copy_from_slice(bytemuck::cast_slice(&self.0));
         Ok(())

@@ -5,6 +5,7 @@ use tensorlet_tensor::DatumType;
 use super::check::{self, Split};
 use super::number::{copy_element, fill, from_either_end, index_at};
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 /// See [`Kernel::OneHot`](tensorlet_plan::Kernel::OneHot).
@@ -49,6 +50,7 @@ impl Run for OneHot {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (off, on) = inputs[1].split_at(self.width_bytes);
         fill(outputs[0], off);

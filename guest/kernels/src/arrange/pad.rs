@@ -10,6 +10,7 @@ use super::bytes::copy_bytes;
 use super::check;
 use super::number::{fill, to_bytes};
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 /// What sizes and distances are below, so that adding some stays within an `i64`.
@@ -150,6 +151,7 @@ impl Run for Padding {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {

@@ -140,7 +140,12 @@ pub(crate) fn run_for(
     let slices: Vec<&[u8]> = inputs.iter().map(Tensor::bytes).collect();
     let mut mutable: Vec<&mut [u8]> = results.iter_mut().map(Tensor::bytes_mut).collect();
     bound
-        .run(&slices, &mut mutable, scratch.bytes_mut())
+        .run(
+            &slices,
+            &mut mutable,
+            scratch.bytes_mut(),
+            crate::Crew::default(),
+        )
         .map_err(|error| error.to_string())?;
     Ok(results)
 }

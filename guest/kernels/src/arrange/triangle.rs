@@ -2,6 +2,7 @@
 
 use super::check;
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 /// See [`Kernel::Trilu`](tensorlet_plan::Kernel::Trilu).
@@ -38,6 +39,7 @@ impl Run for Trilu {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if x.is_empty() {

@@ -8,6 +8,7 @@ use tensorlet_plan::kernel::Slice;
 use super::check;
 use super::strided::{Axis, Side, Strided};
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Nothing, Run, RunError};
 use crate::tensor_type::TensorType;
 
@@ -20,6 +21,7 @@ impl Run for View {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         self.0.run(inputs[0], outputs[0]);
         Ok(())

@@ -5,6 +5,7 @@
 use tensorlet_plan::kernel::BinaryOp;
 
 use super::broadcast::{Axis, Nest};
+use crate::crew::Crew;
 use crate::isa::{Isa, Vectorised};
 use crate::run::{Run, RunError};
 use crate::simd::{Scalar, Simd};
@@ -59,6 +60,7 @@ impl Run for Float {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (first, second) = if self.swapped { (1, 0) } else { (0, 1) };
         let a: &[f32] = bytemuck::cast_slice(inputs[first]);

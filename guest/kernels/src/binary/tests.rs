@@ -23,7 +23,12 @@ fn try_run<T: Pod, U: Pod>(
     .unwrap();
     let mut y = vec![U::zeroed(); output.stored_len().unwrap()];
     let inputs = [bytemuck::cast_slice(a), bytemuck::cast_slice(b)];
-    kernel.run(&inputs, &mut [bytemuck::cast_slice_mut(&mut y)], &mut [])?;
+    kernel.run(
+        &inputs,
+        &mut [bytemuck::cast_slice_mut(&mut y)],
+        &mut [],
+        crate::Crew::default(),
+    )?;
     Ok(y)
 }
 

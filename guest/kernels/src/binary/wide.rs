@@ -5,6 +5,7 @@ use tensorlet_tensor::DatumType;
 
 use super::broadcast::Nest;
 use crate::cast::wide::{self, CHUNK};
+use crate::crew::Crew;
 use crate::run::{Run, RunError};
 
 /// An operation that is bound to dims.
@@ -31,6 +32,7 @@ impl Run for Wide {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         if self.operands.is_float() {
             self.run_in::<f64>(inputs[0], inputs[1], outputs[0])

@@ -6,6 +6,7 @@ use tensorlet_tensor::DatumType;
 
 use super::dense::{self, Dense, Inputs, Sizes};
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::epilogue::{self, is_plain};
 use crate::run::{BindError, Run, RunError, Target};
 use crate::tensor_type::{BLOCK, TensorType};
@@ -213,6 +214,7 @@ impl Run for Blocked {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let Some(dense) = &self.dense else {
             return Ok(());

@@ -30,6 +30,7 @@ use tensorlet_plan::Layout;
 use tensorlet_plan::kernel::{Activation, Conv, Epilogue};
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::epilogue::{self, is_plain};
 use crate::isa::Isa;
 use crate::run::{BindError, Nothing, Run, RunError, Target};
@@ -154,6 +155,7 @@ impl Run for Depthwise {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
         let (x, weights) = (floats(0), floats(1));

@@ -14,6 +14,7 @@ mod tests;
 use tensorlet_plan::kernel::{Activation, Conv, Epilogue};
 
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::epilogue::is_plain;
 use crate::isa::Isa;
 use crate::run::{BindError, Nothing, Run, RunError, Target};
@@ -234,6 +235,7 @@ impl Run for Grouped {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
         let (x, weights) = (floats(0), floats(1));

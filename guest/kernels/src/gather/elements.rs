@@ -6,6 +6,7 @@ use super::Tensors;
 use super::index::IndexType;
 use crate::arrange::check;
 use crate::arrange::number::copy_element;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 use crate::tensor_type::TensorType;
 
@@ -99,6 +100,7 @@ impl Run for Elements {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {

@@ -4,6 +4,7 @@ use super::Tensors;
 use super::index::{IndexType, Indices};
 use crate::arrange::bytes::copy_bytes;
 use crate::arrange::check;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 use crate::tensor_type::TensorType;
 
@@ -87,6 +88,7 @@ impl Run for Nd {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {

@@ -6,6 +6,7 @@ use super::Tensors;
 use super::index::{IndexType, Indices};
 use crate::arrange::bytes::copy_bytes;
 use crate::arrange::check::{self, Split};
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 struct Slices {
@@ -47,6 +48,7 @@ impl Run for Slices {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {

@@ -5,6 +5,7 @@
 use tensorlet_plan::kernel::Normalise;
 
 use super::factors;
+use crate::crew::Crew;
 use crate::isa::{Isa, Vectorised};
 use crate::run::{Run, RunError};
 use crate::simd::{Scalar, Simd};
@@ -38,6 +39,7 @@ impl Run for Columns {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "vectors are read and written at pointers")]
 
+use crate::crew::Crew;
 use crate::isa::{Isa, Vectorised};
 use crate::run::{Run, RunError};
 use crate::simd::{Scalar, Simd};
@@ -25,6 +26,7 @@ impl Run for Lrn {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);

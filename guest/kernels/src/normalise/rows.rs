@@ -5,6 +5,7 @@
 use tensorlet_plan::kernel::{Normalise, NormaliseKind};
 
 use super::factors;
+use crate::crew::Crew;
 use crate::isa::{Isa, Vectorised};
 use crate::run::{Run, RunError};
 use crate::simd::Simd;
@@ -62,6 +63,7 @@ impl Run for Rows {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);

@@ -13,6 +13,7 @@ use tensorlet_tensor::DatumType;
 
 use crate::arrange::check::{self, Split};
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 /// How many columns are visited together: as many as memory likes to be read in one go.
@@ -72,6 +73,7 @@ impl Run for Extreme {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         if outputs[0].is_empty() {
             return Ok(());

@@ -5,6 +5,7 @@ use tensorlet_tensor::DatumType;
 
 use crate::arrange::check::{self, Split};
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
 
 /// See [`Kernel::CumSum`](tensorlet_plan::Kernel::CumSum). Sums of integers wrap around.
@@ -42,6 +43,7 @@ impl Run for Sums {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {

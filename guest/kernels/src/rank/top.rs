@@ -10,6 +10,7 @@ use tensorlet_tensor::DatumType;
 use crate::arrange::check::{self, Split};
 use crate::arrange::number::copy_element;
 use crate::bind::Types;
+use crate::crew::Crew;
 use crate::run::{BindError, Nothing, Run, RunError};
 
 /// An element's key and the complement of its index. Of two, the larger one comes first: that with the larger key, or of equal
@@ -76,6 +77,7 @@ impl Run for Top {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let [values, indices] = outputs else {
             panic!("expected two outputs, found {}", outputs.len());

@@ -238,7 +238,12 @@ fn refuses_a_length_beyond_the_steps() {
             bytemuck::cast_slice_mut(&mut h),
         ];
         let mut scratch = vec![0f32; bound.scratch_bytes() / 4];
-        let error = bound.run(&read, &mut out, bytemuck::cast_slice_mut(&mut scratch));
+        let error = bound.run(
+            &read,
+            &mut out,
+            bytemuck::cast_slice_mut(&mut scratch),
+            crate::Crew::default(),
+        );
         let error = error.unwrap_err().to_string();
         assert!(
             error.ends_with(&format!("from 0 to 3, found {length}")),

@@ -5,6 +5,7 @@ use tensorlet_tensor::DatumType;
 
 use super::shape::Shape;
 use crate::cast::wide::{self, CHUNK};
+use crate::crew::Crew;
 use crate::run::{Run, RunError};
 
 /// A reduction of integers or truth values.
@@ -74,6 +75,7 @@ impl Run for Integers {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         let (width, inner) = (self.datum_type.width_bytes(), self.shape.inner);

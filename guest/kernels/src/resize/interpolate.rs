@@ -9,6 +9,7 @@ use tensorlet_tensor::DatumType;
 
 use super::position::{Axis, Four, Pair};
 use crate::arrange::check;
+use crate::crew::Crew;
 use crate::isa::{Isa, Vectorised};
 use crate::run::{BindError, Run, RunError};
 use crate::simd::Simd;
@@ -106,6 +107,7 @@ impl Run for Interpolated {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if self.passes.is_empty() {

@@ -4,6 +4,7 @@ use bytemuck::Pod;
 use tensorlet_tensor::MAX_RANK;
 
 use crate::arrange::by_width::by_width;
+use crate::crew::Crew;
 use crate::run::{Run, RunError};
 use crate::tensor_type::TensorType;
 
@@ -56,6 +57,7 @@ impl Run for Nearest {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {

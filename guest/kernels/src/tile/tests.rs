@@ -111,7 +111,12 @@ fn compare(
         let mut scratch = vec![0u64; bound.scratch_bytes().div_ceil(8)];
         let scratch = bytemuck::cast_slice_mut(&mut scratch);
         bound
-            .run(&read, &mut [bytemuck::cast_slice_mut(&mut out)], scratch)
+            .run(
+                &read,
+                &mut [bytemuck::cast_slice_mut(&mut out)],
+                scratch,
+                crate::Crew::default(),
+            )
             .unwrap();
         out
     };

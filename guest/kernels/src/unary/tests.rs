@@ -296,7 +296,12 @@ fn run<T: bytemuck::Pod, U: bytemuck::Pod>(
     let mut y = vec![U::zeroed(); x.len()];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut y);
     kernel
-        .run(&[bytemuck::cast_slice(x)], &mut [bytes], &mut [])
+        .run(
+            &[bytemuck::cast_slice(x)],
+            &mut [bytes],
+            &mut [],
+            crate::Crew::default(),
+        )
         .unwrap();
     y
 }
@@ -461,6 +466,7 @@ fn a_blocked_tensor_is_computed_with_its_padding() {
             &[bytemuck::cast_slice(&x)],
             &mut [bytemuck::cast_slice_mut(&mut y)],
             &mut [],
+            crate::Crew::default(),
         )
         .unwrap();
     assert_eq!(y, x.iter().map(|x| -x).collect::<Vec<_>>());

@@ -7,6 +7,7 @@ use tensorlet_tensor::DatumType;
 
 use super::float;
 use crate::cast::wide::{self, CHUNK};
+use crate::crew::Crew;
 use crate::isa::Isa;
 use crate::run::{BindError, Run, RunError};
 
@@ -33,6 +34,7 @@ impl Run for Half {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         assert_eq!(x.len(), y.len(), "a result for each number");
@@ -114,6 +116,7 @@ impl Run for Integers {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         assert_eq!(x.len(), y.len(), "a result for each number");
@@ -158,6 +161,7 @@ impl Run for Floats {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
+        _crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let to = match self.op {
             UnaryOp::IsNan | UnaryOp::IsInf { .. } => DatumType::Bool,

@@ -6,7 +6,7 @@
 use std::ops::Deref;
 
 use tensorlet_kernels::tensor_type::BLOCK;
-use tensorlet_kernels::{Isa, Target, TensorType, bind, recurrent};
+use tensorlet_kernels::{Crew, Isa, Target, TensorType, bind, recurrent};
 use tensorlet_plan::{DimExpr, Kernel};
 
 use super::{Graph, Node, Op, ValueId};
@@ -156,7 +156,12 @@ pub(crate) fn interpret_node(
     let mut output_slices: Vec<&mut [u8]> = outputs.iter_mut().map(Bytes::as_mut_slice).collect();
     let mut scratch = Bytes::zeros(bound.scratch_bytes());
     bound
-        .run(&slices, &mut output_slices, scratch.as_mut_slice())
+        .run(
+            &slices,
+            &mut output_slices,
+            scratch.as_mut_slice(),
+            Crew::default(),
+        )
         .map_err(|error| fail(error.to_string()))?;
     Ok(outputs)
 }

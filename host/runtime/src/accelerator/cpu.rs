@@ -1,29 +1,66 @@
 //! The processor: the executor that components contain, compiled natively.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tensorlet_executor::{Executor, LoadOptions, PredictError, State};
+use tensorlet_kernels::Crew;
 use tensorlet_plan::Plan;
 
 use super::{Accelerator, LoadedSegment, SegmentError, SharedConstants};
+use crate::threads::Threads;
+use crate::watchdog::now;
 
 /// The most states that wait for calls, a segment.
 const MAX_STATES: usize = 64;
 
 /// Computes segments on the processor, with the best instructions that it has: AVX-512, AVX2 or NEON.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Cpu {
-    /// The most bytes that a call may take for buffers between steps. Segments that need more are computed by the component, within its
-    /// own memory limit. Default: 1 GiB.
+    threads: Arc<Threads>,
+    max_arena_bytes: usize,
+}
+
+/// How the processor is used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CpuOptions {
+    /// How many threads compute at most, over all models and calls. A call runs on the thread that makes it, and is helped by those that are
+    /// idle; a caller that finds none computes alone. Default: 1, so that there are no other threads than callers.
+    pub threads: usize,
+    /// The most bytes that a thread of a call may take for buffers between steps. Segments that need more are computed by the component,
+    /// within its own memory limit. Default: 1 GiB.
     pub max_arena_bytes: usize,
+}
+
+impl Default for CpuOptions {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            max_arena_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Cpu {
+    /// Starts the threads.
+    pub fn new(options: &CpuOptions) -> Self {
+        Self {
+            threads: Arc::new(Threads::new(options.threads)),
+            max_arena_bytes: options.max_arena_bytes,
+        }
+    }
 }
 
 impl Default for Cpu {
     fn default() -> Self {
-        Self {
-            max_arena_bytes: 1 << 30,
-        }
+        Self::new(&CpuOptions::default())
+    }
+}
+
+impl fmt::Debug for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cpu({} threads)", self.threads.size())
     }
 }
 
@@ -42,10 +79,11 @@ impl Accelerator for Cpu {
             constants: Some(constants),
             ..LoadOptions::default()
         };
-        let executor = Executor::load(plan, options)
+        let executor = Executor::load_segment(plan, options)
             .map_err(|error| SegmentError::Declined(error.to_string()))?;
         Ok(Arc::new(CpuSegment {
             executor,
+            threads: Arc::clone(&self.threads),
             states: Mutex::default(),
         }))
     }
@@ -54,6 +92,7 @@ impl Accelerator for Cpu {
 /// A segment with the memory of its calls.
 struct CpuSegment {
     executor: Executor,
+    threads: Arc<Threads>,
     /// Those that no call is using.
     states: Mutex<Vec<State>>,
 }
@@ -70,8 +109,14 @@ impl LoadedSegment for CpuSegment {
         outputs: &mut [&mut [u8]],
         deadline: Option<Instant>,
     ) -> Result<(), SegmentError> {
+        let team = self.threads.recruit(self.threads.size());
+        let is_late = || deadline.is_some_and(|deadline| deadline <= now());
+        let interrupt: &(dyn Fn() -> bool + Sync) = &is_late;
+        let crew = Crew::new(Some(&team), deadline.map(|_| interrupt));
         let mut state = self.states(Vec::pop).unwrap_or_default();
-        let result = self.executor.run(&mut state, sizes, inputs, outputs);
+        let result = self
+            .executor
+            .run_with(&mut state, sizes, inputs, outputs, crew);
         self.states(|states| {
             if states.len() < MAX_STATES {
                 states.push(state);
@@ -91,6 +136,7 @@ impl CpuSegment {
 fn segment_error(error: PredictError) -> SegmentError {
     match error {
         PredictError::OutOfMemory { .. } => SegmentError::OutOfMemory(error.to_string()),
+        PredictError::Interrupted(_) => SegmentError::Interrupted,
         other => SegmentError::Failed(other.to_string()),
     }
 }
