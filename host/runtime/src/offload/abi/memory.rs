@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn nothing_is_nowhere() {
         let (read, written) = check(&[5..5, 1000..1000], &[7..7, 0..10, 5..5]).unwrap();
-        assert_eq!(read, [vec![], vec![]]);
+        assert!(read.len() == 2 && read.concat().is_empty());
         assert_eq!(written, (0..10).collect::<Vec<_>>());
     }
 
