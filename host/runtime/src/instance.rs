@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::{PredictError, PredictErrorKind};
 use crate::limits::MemoryLimiter;
 use crate::model::ComponentExports;
-use crate::offload::Segments;
+use crate::offload::{OffloadCounts, Segments};
 use crate::watchdog::now;
 use crate::wit::{DescriptionOut, NamedTensorIn, PredictResult};
 
@@ -144,6 +144,12 @@ impl Instance {
     /// Returns how many calls the instance has answered.
     pub fn calls(&self) -> u32 {
         self.calls
+    }
+
+    /// Returns what instances of the component left to the host so far, as [`Model::offloaded`](crate::Model::offloaded) does.
+    pub fn offloaded(&self) -> Option<OffloadCounts> {
+        let segments = self.store.data().segments.as_ref();
+        segments.map(|segments| segments.counts())
     }
 
     /// Asks the component what it is.

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::{Context, Result};
-use tensorlet_conformance::run::{Computed, Free, Passed, Predictors, run};
+use tensorlet_conformance::run::{Computed, Free, Hosts, Passed, Predictors, run};
 use tensorlet_conformance::{case, ignored};
-use tensorlet_runtime::{Engine, EngineConfig, Predictor};
+use tensorlet_runtime::{Cpu, Engine, EngineConfig, Predictor};
 
 fn main() -> ExitCode {
     match conformance() {
@@ -55,20 +55,27 @@ type Results = BTreeMap<String, Result<Passed, String>>;
 
 fn run_all(lean: &[u8], with_tract: &[u8], folders: &[PathBuf]) -> Result<Results> {
     let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
-    let engine = Engine::new(&EngineConfig {
-        cache_dir: Some(cache_dir),
-        quick_compile: true,
-        ..EngineConfig::default()
-    })?;
-    let predictors = Predictors {
-        lean: Predictor::new(&engine, lean)?,
-        with_tract: Predictor::new(&engine, with_tract)?,
+    let host = |accelerator| -> Result<Predictors> {
+        let engine = Engine::new(&EngineConfig {
+            cache_dir: Some(cache_dir.clone()),
+            accelerator,
+            quick_compile: true,
+            ..EngineConfig::default()
+        })?;
+        Ok(Predictors {
+            lean: Predictor::new(&engine, lean)?,
+            with_tract: Predictor::new(&engine, with_tract)?,
+        })
+    };
+    let hosts = Hosts {
+        guest: host(None)?,
+        offloading: host(Some(Arc::new(Cpu::default())))?,
     };
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Results::new()));
     let work = || {
         while let Some(folder) = folders.get(next.fetch_add(1, Relaxed)) {
             let caught =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&predictors, folder)));
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&hosts, folder)));
             let result = match caught {
                 Ok(result) => result.map_err(|error| format!("{error:#}")),
                 Err(_) => Err("the test itself panicked".into()),

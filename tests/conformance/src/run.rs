@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tensorlet_compile::{BuildOptions, Literal, plan};
 use tensorlet_executor::{Executor, LoadOptions};
+use tensorlet_plan::Plan;
 use tensorlet_runtime::{CallOptions, Limits, Predictor};
 use tensorlet_tensor::{DatumType, NamedTensor, Tensor};
 
@@ -47,7 +48,7 @@ pub struct Passed {
     pub computed: Computed,
 }
 
-/// The predictors, compiled.
+/// The predictors, compiled by one engine.
 pub struct Predictors {
     /// The one without tract.
     pub lean: Predictor,
@@ -55,39 +56,42 @@ pub struct Predictors {
     pub with_tract: Predictor,
 }
 
+/// The predictors of two hosts.
+pub struct Hosts {
+    /// They compute by themselves.
+    pub guest: Predictors,
+    /// They leave what they can to the host.
+    pub offloading: Predictors,
+}
+
 /// Runs the test in a folder with as many free inputs as possible; returns which.
 ///
 /// # Errors
 /// If it does not pass; the reason is that of the run with all inputs free.
-pub fn run(predictors: &Predictors, folder: &Path) -> Result<Passed> {
+pub fn run(hosts: &Hosts, folder: &Path) -> Result<Passed> {
     let case = Case::read(folder)?;
-    let error = match run_with(predictors, &case, Free::All) {
+    let error = match run_with(hosts, &case, Free::All) {
         Ok(passed) => return Ok(passed),
         Err(error) => error,
     };
     let fewer = [Free::First, Free::None];
     fewer
         .into_iter()
-        .find_map(|free| run_with(predictors, &case, free).ok())
+        .find_map(|free| run_with(hosts, &case, free).ok())
         .ok_or(error)
 }
 
-fn run_with(predictors: &Predictors, case: &Case, free: Free) -> Result<Passed> {
+fn run_with(hosts: &Hosts, case: &Case, free: Free) -> Result<Passed> {
     let mut computed = Computed::Lean;
     for data_set in &case.data_sets {
-        if run_data_set(predictors, case, data_set, free)? == Computed::WithTract {
+        if run_data_set(hosts, case, data_set, free)? == Computed::WithTract {
             computed = Computed::WithTract;
         }
     }
     Ok(Passed { free, computed })
 }
 
-fn run_data_set(
-    predictors: &Predictors,
-    case: &Case,
-    data_set: &DataSet,
-    free: Free,
-) -> Result<Computed> {
+fn run_data_set(hosts: &Hosts, case: &Case, data_set: &DataSet, free: Free) -> Result<Computed> {
     let free_inputs = match free {
         Free::All => data_set.inputs.len(),
         Free::First => 1.min(data_set.inputs.len()),
@@ -111,25 +115,19 @@ fn run_data_set(
     } else {
         Computed::WithTract
     };
-    let predictor = match computed {
-        Computed::Lean => &predictors.lean,
-        Computed::WithTract => &predictors.with_tract,
-    };
-    let (mut instance, _) = predictor.load(&plan, &Limits::default()).map_err(chain)?;
-
     let inputs: Vec<NamedTensor> = named
         .take(free_inputs)
         .map(|(name, tensor)| (name.clone(), tensor.clone()))
         .collect();
-    let outputs = instance
-        .predict(
-            &inputs,
-            &CallOptions {
-                timeout: Some(TIMEOUT),
-            },
-        )
-        .map_err(chain)?;
-    compare_all(&outputs, &data_set.outputs)?;
+    for (predictors, who) in [
+        (&hosts.guest, "in the guest"),
+        (&hosts.offloading, "offloaded"),
+    ] {
+        let outputs = predict(predictors, computed, &plan, &inputs)
+            .with_context(|| who.to_owned())
+            .map_err(|error| anyhow!("{error:#}"))?;
+        compare_all(&outputs, &data_set.outputs).map_err(|reason| anyhow!("{who}: {reason}"))?;
+    }
     // How tract rounds in native code is not ours to test.
     if computed == Computed::Lean {
         let executor = Executor::load(&plan, LoadOptions::default()).map_err(chain)?;
@@ -137,6 +135,31 @@ fn run_data_set(
         compare_all(&outputs, &data_set.outputs).map_err(|reason| anyhow!("natively: {reason}"))?;
     }
     Ok(computed)
+}
+
+/// Predicts with an instance of its own. What was to be offloaded must have been.
+fn predict(
+    predictors: &Predictors,
+    computed: Computed,
+    plan: &Plan<'_>,
+    inputs: &[NamedTensor],
+) -> Result<Vec<NamedTensor>> {
+    let predictor = match computed {
+        Computed::Lean => &predictors.lean,
+        Computed::WithTract => &predictors.with_tract,
+    };
+    let (mut instance, _) = predictor.load(plan, &Limits::default()).map_err(chain)?;
+    let options = CallOptions {
+        timeout: Some(TIMEOUT),
+    };
+    let outputs = instance.predict(inputs, &options).map_err(chain)?;
+    if let Some(counts) = instance.offloaded() {
+        let segments = plan.segments().len() as u64;
+        if counts.runs < segments || counts.fallbacks.total() > 0 {
+            bail!("expected {segments} segments to be offloaded, found {counts:?}");
+        }
+    }
+    Ok(outputs)
 }
 
 fn compare_all(found: &[NamedTensor], expected: &[Tensor]) -> Result<()> {

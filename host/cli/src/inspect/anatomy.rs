@@ -1,7 +1,7 @@
 //! Takes a component apart, to measure it and to find its plan.
 //!
 //! A component holds core modules, and perhaps other components; sizes are summed over all of them. Imports and
-//! exports are those of the outermost alone.
+//! exports are those of the outermost, and of those directly in it.
 
 use serde::Serialize;
 use tensorlet_compile::PLAN_SECTION;
@@ -22,7 +22,43 @@ pub(crate) struct Anatomy<'a> {
     pub(crate) exports: Vec<&'a str>,
     /// How large its parts are.
     pub(crate) sizes: Sizes,
+    /// The components that it is made of: what `tensorlet build` makes has two.
+    pub(crate) parts: Vec<Part<'a>>,
     plan: Option<&'a [u8]>,
+}
+
+/// A component in a component.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Part<'a> {
+    /// How many bytes it has.
+    pub(crate) bytes: u64,
+    /// What it asks of the others or of the host.
+    pub(crate) imports: Vec<&'a str>,
+    /// What it offers.
+    pub(crate) exports: Vec<&'a str>,
+}
+
+impl Part<'_> {
+    /// Says what it is for, as far as its imports and exports tell.
+    pub(crate) fn role(&self) -> &'static str {
+        let is = |names: &[&str], interface| names.iter().any(|name| is_interface(name, interface));
+        if is(&self.imports, OFFLOAD) && is(&self.exports, PREDICT) {
+            return "predictor";
+        }
+        match is(&self.exports, OFFLOAD) {
+            true => "no-offload",
+            false => "other",
+        }
+    }
+}
+
+/// The interface between a predictor and who computes for it, and that of a model.
+const OFFLOAD: &str = "tensorlet:model/offload";
+const PREDICT: &str = "tensorlet:model/predict";
+
+/// Reports whether a name is that of an interface, of any version.
+fn is_interface(name: &str, interface: &str) -> bool {
+    name.split('@').next() == Some(interface)
 }
 
 /// How large a component's parts are, in bytes.
@@ -52,6 +88,7 @@ impl<'a> Anatomy<'a> {
             imports: vec![],
             exports: vec![],
             sizes: Sizes::default(),
+            parts: vec![],
             plan: None,
         };
         anatomy.sizes.total_bytes = bytes.len() as u64;
@@ -113,6 +150,18 @@ impl<'a> Anatomy<'a> {
             .map_err(|error| Failure::model(format!("section `{PLAN_SECTION}`: {error}")))
     }
 
+    /// Returns imports and exports of the component at a depth, if they are kept.
+    fn interfaces(&mut self, depth: usize) -> Option<(&mut Vec<&'a str>, &mut Vec<&'a str>)> {
+        match depth {
+            1 => Some((&mut self.imports, &mut self.exports)),
+            2 => {
+                let part = self.parts.last_mut()?;
+                Some((&mut part.imports, &mut part.exports))
+            }
+            _ => None,
+        }
+    }
+
     fn add(&mut self, payload: &Payload<'a>, depth: usize) -> wasmparser::Result<()> {
         let sizes = &mut self.sizes;
         match payload {
@@ -131,14 +180,26 @@ impl<'a> Anatomy<'a> {
                     self.plan = Some(section.data());
                 }
             }
-            Payload::ComponentImportSection(section) if depth == 1 => {
+            Payload::ComponentSection {
+                unchecked_range, ..
+            } if depth == 1 => self.parts.push(Part {
+                bytes: unchecked_range.len() as u64,
+                ..Part::default()
+            }),
+            Payload::ComponentImportSection(section) => {
+                let Some((imports, _)) = self.interfaces(depth) else {
+                    return Ok(());
+                };
                 for import in section.clone() {
-                    self.imports.push(import?.name.name);
+                    imports.push(import?.name.name);
                 }
             }
-            Payload::ComponentExportSection(section) if depth == 1 => {
+            Payload::ComponentExportSection(section) => {
+                let Some((_, exports)) = self.interfaces(depth) else {
+                    return Ok(());
+                };
                 for export in section.clone() {
-                    self.exports.push(export?.name.name);
+                    exports.push(export?.name.name);
                 }
             }
             _ => {}

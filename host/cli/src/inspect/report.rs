@@ -7,7 +7,7 @@ use serde::Serialize;
 use tensorlet_plan::Plan;
 use tensorlet_tensor::{Dim, TensorSpec};
 
-use super::anatomy::{Anatomy, Sizes};
+use super::anatomy::{Anatomy, Part, Sizes};
 use crate::table::{Table, printable};
 use crate::units::size;
 
@@ -26,10 +26,20 @@ pub(super) struct Report<'a> {
     sizes: Sizes,
     imports: &'a [&'a str],
     exports: &'a [&'a str],
+    /// The components that it is made of.
+    parts: Vec<PartReport<'a>>,
     /// How many steps the plan has.
     steps: usize,
     /// Those that have no kernel and run by tract, with their number; none in a lean component.
     tract_operators: BTreeMap<String, u32>,
+}
+
+/// A component in it.
+#[derive(Serialize)]
+struct PartReport<'a> {
+    role: &'static str,
+    #[serde(flatten)]
+    part: &'a Part<'a>,
 }
 
 /// An input or output, dims as numbers and symbols.
@@ -63,6 +73,14 @@ impl<'a> Report<'a> {
             sizes: anatomy.sizes,
             imports: &anatomy.imports,
             exports: &anatomy.exports,
+            parts: anatomy
+                .parts
+                .iter()
+                .map(|part| PartReport {
+                    role: part.role(),
+                    part,
+                })
+                .collect(),
             steps: plan.steps.len(),
             tract_operators: plan.tract_operators(),
         }
@@ -78,6 +96,9 @@ impl<'a> Report<'a> {
         )?;
         writeln!(out, "{}", self.signature())?;
         writeln!(out, "{}", self.sizes())?;
+        if !self.parts.is_empty() {
+            writeln!(out, "{}", self.parts())?;
+        }
         if self.tract_operators.is_empty() {
             writeln!(
                 out,
@@ -114,6 +135,19 @@ impl<'a> Report<'a> {
             for name in names {
                 table.row([kind.into(), (*name).into(), String::new()]);
             }
+        }
+        table
+    }
+
+    fn parts(&self) -> Table {
+        let mut table = Table::new(&["made of", "size", "imports", "exports"]);
+        for PartReport { role, part } in &self.parts {
+            table.row([
+                (*role).into(),
+                size(part.bytes),
+                short(&part.imports),
+                short(&part.exports),
+            ]);
         }
         table
     }
@@ -157,6 +191,18 @@ impl<'a> Spec<'a> {
     }
 }
 
+/// Returns the names of interfaces without package and version, as those of one package stand side by side.
+fn short(names: &[&str]) -> String {
+    if names.is_empty() {
+        return "nothing".into();
+    }
+    let names = names.iter().map(|name| {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        name.split('@').next().unwrap_or(name)
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
 /// Returns the first line of a text, cut if it is long.
 fn abbreviated(text: &str) -> String {
     let first = text.lines().next().unwrap_or_default();
@@ -170,6 +216,12 @@ fn abbreviated(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interfaces_are_shown_by_name() {
+        assert_eq!(short(&[]), "nothing");
+        assert_eq!(short(&["a:b/c@0.1.0", "d", "e/f"]), "c, d, f");
+    }
 
     #[test]
     fn long_texts_are_cut() {

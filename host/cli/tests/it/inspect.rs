@@ -13,6 +13,9 @@ fn json_says_what_a_component_is() {
     let mut json = run([&"inspect".into(), &path, &"--json".into()]).json();
     let sizes = json["sizes"].take();
     let metadata = json["metadata"].take();
+    let bytes = |json: &mut serde_json::Value| json["bytes"].take().as_u64().unwrap();
+    let parts = json["parts"].as_array_mut().unwrap();
+    let part_bytes: Vec<u64> = parts.iter_mut().map(bytes).collect();
     assert_eq!(
         json,
         json!({
@@ -25,11 +28,30 @@ fn json_says_what_a_component_is() {
             "sizes": null,
             "imports": [],
             "exports": ["tensorlet:model/tensor@0.1.0", "tensorlet:model/predict@0.1.0"],
+            "parts": [
+                {
+                    "role": "no-offload",
+                    "bytes": null,
+                    "imports": [],
+                    "exports": ["tensorlet:model/offload@0.1.0"],
+                },
+                {
+                    "role": "predictor",
+                    "bytes": null,
+                    "imports": ["tensorlet:model/offload@0.1.0"],
+                    "exports": ["tensorlet:model/tensor@0.1.0", "tensorlet:model/predict@0.1.0"],
+                },
+            ],
             "steps": 1,
             "tract_operators": {},
         })
     );
     assert_eq!(sizes["total_bytes"], fs::metadata(&path).unwrap().len());
+    assert!(
+        part_bytes[0] < 4096,
+        "a stub does next to nothing: {part_bytes:?}"
+    );
+    assert!(part_bytes.iter().sum::<u64>() < sizes["total_bytes"].as_u64().unwrap());
     let parts = ["code", "data", "custom", "other"]
         .map(|part| sizes[format!("{part}_bytes")].as_u64().unwrap());
     assert_eq!(
@@ -65,6 +87,8 @@ fn metadata_travels_whole() {
         "import",
         "none",
         "lean",
+        "no-offload",
+        "predictor",
     ] {
         // Columns are padded, so the words of a row are looked for one by one.
         for word in expected.split(": ") {
@@ -116,7 +140,7 @@ fn what_is_no_component_of_ours() {
         error: module.wasm: expected a WebAssembly component, found a core module
         error: module.wasm: expected a WebAssembly component, found a core WebAssembly module
         error: component.wasm: expected a component that `tensorlet build` made, found one without a `tensorlet:plan`
-        error: component.wasm: expected a component that exports tensorlet:model/predict@0.1.0 and imports nothing, found exports: none"#]].assert_eq(&messages.join("\n"));
+        error: component.wasm: expected a component that exports tensorlet:model/predict@0.1.0 and imports nothing or tensorlet:model/offload@0.1.0, found exports: none"#]].assert_eq(&messages.join("\n"));
     let nowhere = run(["inspect", "nowhere.wasm"]).error(1);
     assert!(
         nowhere.starts_with("error: cannot read nowhere.wasm: "),
