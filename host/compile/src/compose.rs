@@ -65,3 +65,92 @@ fn alias(composed: &mut Component, instance: u32, name: &str) {
     });
     composed.section(&aliases);
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_encoder::{
+        ComponentImportSection, ComponentTypeRef, ComponentTypeSection, InstanceType,
+    };
+
+    use wasmparser::{Parser, Payload};
+
+    use super::*;
+
+    /// A component that imports and exports empty interfaces of these names.
+    fn component(imports: &[&str], exports: &[&str]) -> Vec<u8> {
+        let mut component = Component::new();
+        let mut types = ComponentTypeSection::new();
+        types.instance(&InstanceType::new());
+        component.section(&types);
+        let mut section = ComponentImportSection::new();
+        for import in imports {
+            section.import(*import, ComponentTypeRef::Instance(0));
+        }
+        component.section(&section);
+        let mut instances = ComponentInstanceSection::new();
+        for _ in exports {
+            instances.export_items(no_args());
+        }
+        component.section(&instances);
+        let mut section = ComponentExportSection::new();
+        // An export is an instance of its own, behind those that were made.
+        let made = imports.len()..imports.len() + exports.len();
+        for (export, instance) in exports.iter().zip(made) {
+            section.export(
+                *export,
+                ComponentExportKind::Instance,
+                instance as u32,
+                None,
+            );
+        }
+        component.section(&section);
+        component.finish()
+    }
+
+    #[test]
+    fn what_comes_out_imports_nothing_and_holds_both() {
+        let (predictor, stub) = (component(&[OFFLOAD], &EXPORTS), component(&[], &[OFFLOAD]));
+        let composed = compose(&predictor, &stub);
+        wasmparser::validate(&composed).unwrap();
+        let contains = |part: &[u8]| composed.windows(part.len()).any(|window| window == part);
+        assert!(contains(&predictor) && contains(&stub), "as they are");
+        let (imports, exports) = names(&composed);
+        assert_eq!(
+            (imports, exports),
+            (vec![], EXPORTS.map(str::to_owned).to_vec())
+        );
+    }
+
+    /// Returns what a component imports and exports.
+    fn names(component: &[u8]) -> (Vec<String>, Vec<String>) {
+        let (mut imports, mut exports, mut depth) = (vec![], vec![], 0);
+        for payload in Parser::new(0).parse_all(component) {
+            match payload.unwrap() {
+                Payload::Version { .. } => depth += 1,
+                Payload::End(_) => depth -= 1,
+                Payload::ComponentImportSection(section) if depth == 1 => {
+                    imports.extend(
+                        section
+                            .into_iter()
+                            .map(|it| it.unwrap().name.name.to_owned()),
+                    );
+                }
+                Payload::ComponentExportSection(section) if depth == 1 => {
+                    exports.extend(
+                        section
+                            .into_iter()
+                            .map(|it| it.unwrap().name.name.to_owned()),
+                    );
+                }
+                _ => {}
+            }
+        }
+        (imports, exports)
+    }
+
+    #[test]
+    fn a_stub_of_something_else_does_not_fit() {
+        let (predictor, other) = (component(&[OFFLOAD], &EXPORTS), component(&[], &["a:b/c"]));
+        assert!(wasmparser::validate(&compose(&predictor, &other)).is_err());
+    }
+}

@@ -24,7 +24,7 @@ pub trait Accelerator: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Takes a segment, after [`Plan::verify_segment`] has passed it. `constants` are the plan's, and stay where they are for as long as
-    /// they are held.
+    /// they are held. A call may take `memory_bytes`, the model's own limit, for what is neither constant, input nor output.
     ///
     /// # Errors
     /// If it does not compute such a segment, or memory is short.
@@ -32,6 +32,7 @@ pub trait Accelerator: fmt::Debug + Send + Sync {
         &self,
         plan: &Plan<'_>,
         constants: SharedConstants,
+        memory_bytes: u64,
     ) -> Result<Arc<dyn LoadedSegment>, SegmentError>;
 }
 

@@ -56,7 +56,8 @@ pub struct LoadOptions {
 /// What one instance may take from the host.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Linear memory, with the model's weights. Default: 4 GiB, all that a component can address.
+    /// Linear memory, with the model's weights; and, apart from it, what a call takes where its host computes. Default: 4 GiB, all that a
+    /// component can address.
     pub memory_bytes: u64,
     /// What a call may return, and a description may hold. Default: 1 GiB.
     pub output_bytes: usize,

@@ -6,7 +6,7 @@ use tensorlet_plan::Description;
 use tensorlet_tensor::{NamedTensor, Signature};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
-use crate::config::{CallOptions, LoadOptions, Reuse};
+use crate::config::{CallOptions, Limits, LoadOptions, Reuse};
 use crate::engine::Engine;
 use crate::error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};
 use crate::instance::{Instance, StoreState};
@@ -49,7 +49,7 @@ impl Model {
         component: &Component,
         options: LoadOptions,
     ) -> Result<Self, LoadError> {
-        let exports = ComponentExports::find(engine, component)?;
+        let exports = ComponentExports::find(engine, component, &options.limits)?;
         let mut instance = Instance::new(engine, &exports, Arc::default(), &options.limits)
             .map_err(|error| describe_error("the component cannot be instantiated", error))?;
         let description = instance
@@ -146,7 +146,11 @@ impl Model {
 }
 
 impl ComponentExports {
-    pub(crate) fn find(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
+    pub(crate) fn find(
+        engine: &Engine,
+        component: &Component,
+        limits: &Limits,
+    ) -> Result<Self, LoadError> {
         let not_a_model = |found: String| {
             let message = format!(
                 "expected a component that exports {PREDICT_INTERFACE} and imports nothing or {OFFLOAD_INTERFACE}, found {found}"
@@ -188,7 +192,7 @@ impl ComponentExports {
         }
         let pre = linker.instantiate_pre(component).map_err(unlinked)?;
         Ok(Self {
-            segments: segments(engine, component).filter(|_| asks_host),
+            segments: segments(engine, component, limits).filter(|_| asks_host),
             pre,
             predict,
             describe,
@@ -197,9 +201,14 @@ impl ComponentExports {
 }
 
 /// Makes room for what a component leaves to the host, if the host computes anything.
-pub(crate) fn segments(engine: &Engine, component: &Component) -> Option<Arc<Segments>> {
+pub(crate) fn segments(
+    engine: &Engine,
+    component: &Component,
+    limits: &Limits,
+) -> Option<Arc<Segments>> {
     let accelerator = Arc::clone(engine.accelerator()?);
-    Some(Arc::new(Segments::new(accelerator, component.clone())))
+    let segments = Segments::new(accelerator, component.clone(), limits.memory_bytes);
+    Some(Arc::new(segments))
 }
 
 fn describe_error(message: &str, error: PredictError) -> LoadError {

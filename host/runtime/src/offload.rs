@@ -45,6 +45,8 @@ pub(crate) struct Segments {
     accelerator: Arc<dyn Accelerator>,
     /// What the guest's memory is an image of.
     component: Component,
+    /// What a call may take beside constants, inputs and outputs.
+    memory_bytes: u64,
     slots: Mutex<BTreeMap<u32, Slot>>,
     counters: Counters,
 }
@@ -65,11 +67,16 @@ enum Availability {
 }
 
 impl Segments {
-    pub(crate) fn new(accelerator: Arc<dyn Accelerator>, component: Component) -> Self {
+    pub(crate) fn new(
+        accelerator: Arc<dyn Accelerator>,
+        component: Component,
+        memory_bytes: u64,
+    ) -> Self {
         let counters = Counters::new(accelerator.name());
         Self {
             accelerator,
             component,
+            memory_bytes,
             slots: Mutex::default(),
             counters,
         }
@@ -108,21 +115,25 @@ impl Segments {
             // Copied, as the constants are written to be shared.
             let bytes = bounded(&memory[plan])?.to_vec();
             verified(&bytes, &memory[constants.clone()])?;
-            let constants = constants::share(&self.component, memory, constants)?;
+            let (constants, copied_bytes) = constants::share(&self.component, memory, constants)?;
             let plan = verified(&bytes, (*constants).as_ref())?;
-            self.accelerator.load(&plan, Arc::clone(&constants))
+            let segment =
+                self.accelerator
+                    .load(&plan, Arc::clone(&constants), self.memory_bytes)?;
+            Ok((segment, copied_bytes))
         });
-        let (slot, result) = match loaded {
-            Ok(segment) => (Some(Slot::Loaded(segment)), Ok(())),
-            Err(error @ SegmentError::OutOfMemory(_)) => (None, Err(error)),
-            Err(error) => (Some(Slot::Declined), Err(error)),
+        self.counters.loaded(
+            index,
+            loaded.as_ref().map(|(_, copied_bytes)| *copied_bytes),
+        );
+        let slot = match &loaded {
+            Ok((segment, _)) => Slot::Loaded(Arc::clone(segment)),
+            Err(SegmentError::OutOfMemory(_)) => return loaded.map(drop),
+            Err(_) => Slot::Declined,
         };
-        if let Some(slot) = slot {
-            // Another instance may have been faster, with a segment that is equally good.
-            self.lock().entry(index).or_insert(slot);
-        }
-        self.counters.loaded(index, &result);
-        result
+        // Another instance may have been faster, with a segment that is equally good.
+        self.lock().entry(index).or_insert(slot);
+        loaded.map(drop)
     }
 
     /// Returns a segment that is loaded.

@@ -30,7 +30,7 @@ impl Predictor {
     /// If the bytes are no component, or not one of a predictor.
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let component = engine.component(bytes)?;
-        let exports = ComponentExports::find(engine, &component)?;
+        let exports = ComponentExports::find(engine, &component, &Limits::default())?;
         let Some((_, prepare)) = component.get_export(None, "prepare") else {
             let message = "expected a predictor, which exports `prepare`, found another component";
             return Err(LoadError::new(LoadErrorKind::NotAModel, message));
@@ -54,7 +54,7 @@ impl Predictor {
     ) -> Result<(Instance, Description), PredictError> {
         // Segments belong to a component, and here each instance holds another plan.
         let exports = ComponentExports {
-            segments: segments(&self.engine, &self.component),
+            segments: segments(&self.engine, &self.component, limits),
             ..self.exports.clone()
         };
         let invalid = |error: InvalidPlanOrSize| {

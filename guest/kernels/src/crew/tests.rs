@@ -1,3 +1,5 @@
+//! Tests of crews.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

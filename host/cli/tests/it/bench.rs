@@ -24,6 +24,7 @@ fn json_has_the_fields_that_were_promised() {
             "load_ms",
             "median_ms",
             "min_ms",
+            "offloaded",
             "p99_ms",
             "rss_bytes"
         ]
@@ -41,6 +42,24 @@ fn json_has_the_fields_that_were_promised() {
         "{json}"
     );
     assert!(value("rss_bytes") > 1e6, "{json}");
+    assert_eq!(json["offloaded"], true);
+}
+
+#[test]
+fn the_host_computes_unless_told_otherwise() {
+    let model = component("tests/fixtures/add.onnx");
+    let model = model.to_str().unwrap();
+    let bench = |flags: &[&str]| {
+        let args = [&["bench", model, "--iterations", "3"], flags].concat();
+        run(args).stdout().to_owned()
+    };
+    for flags in [&[][..], &["--threads", "2"], &["--fresh"]] {
+        let table = bench(flags);
+        assert!(table.contains("computed by the host"), "{flags:?}: {table}");
+    }
+    assert!(bench(&["--fresh"]).contains("of 3 calls, an instance each"));
+    let table = bench(&["--no-offload"]);
+    assert!(table.contains("computed in the component"), "{table}");
 }
 
 #[test]

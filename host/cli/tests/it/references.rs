@@ -1,35 +1,58 @@
 //! The models under `models/` give the answers of ONNX Runtime, which `models/references.py` wrote down.
 //!
-//! Components are built by the real program and run by the library, so every figure has gone through a snapshot.
+//! Components are built by the real program and run by the library, so every figure has gone through a snapshot. Each call is computed in the
+//! component, by the host on one thread, and by the host on two.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use npyz::NpyFile;
 use serde_json::Value;
-use tensorlet_runtime::{CallOptions, Engine, EngineConfig, LoadOptions, Model};
+use tensorlet_runtime::{
+    Accelerator, CallOptions, Cpu, CpuOptions, Engine, EngineConfig, LoadOptions, Model,
+};
 use tensorlet_tensor::{NamedTensor, Tensor};
 
 use crate::program::{component, repository};
 
-/// The largest difference allowed.
+/// The largest difference from ONNX Runtime that is allowed.
 const TOLERANCE: f32 = 1e-4;
 
-fn load(name: &str) -> Model {
-    let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
-    let config = EngineConfig {
-        cache_dir: Some(cache_dir),
-        ..EngineConfig::default()
+/// The largest difference between what a component computes and what its host does: both add in nearly the same order.
+const OFFLOAD_TOLERANCE: f32 = 1e-5;
+
+/// One model on hosts that compute differently.
+struct Hosts {
+    guest: Model,
+    offloading: [Model; 2],
+}
+
+fn load(name: &str) -> Hosts {
+    let component = component(&format!("models/{name}"));
+    let load = |accelerator: Option<Arc<dyn Accelerator>>| {
+        let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        let config = EngineConfig {
+            cache_dir: Some(cache_dir),
+            accelerator,
+            ..EngineConfig::default()
+        };
+        let engine = Engine::new(&config).unwrap();
+        engine.load(&component, LoadOptions::default()).unwrap()
     };
-    let engine = Engine::new(&config).unwrap();
-    engine
-        .load(
-            &component(&format!("models/{name}")),
-            LoadOptions::default(),
-        )
-        .unwrap()
+    let offloading = [1, 2].map(|threads| {
+        let options = CpuOptions {
+            threads,
+            ..CpuOptions::default()
+        };
+        load(Some(Arc::new(Cpu::new(&options))))
+    });
+    Hosts {
+        guest: load(None),
+        offloading,
+    }
 }
 
 #[test]
@@ -55,7 +78,7 @@ fn ppocr_cls_agrees_at_two_widths_and_batches() {
 
 #[test]
 fn silero_vad_agrees_over_a_stream_with_carried_state() {
-    let (model, case) = (load("silero-vad"), case_folder("silero-vad", "stream"));
+    let (hosts, case) = (load("silero-vad"), case_folder("silero-vad", "stream"));
     let inputs = steps(&read_npy(&case.join("inputs/input.npy")));
     let expected = steps(&read_npy(&case.join("outputs/output.npy")));
     let expected_states = steps(&read_npy(&case.join("outputs/stateN.npy")));
@@ -68,7 +91,7 @@ fn silero_vad_agrees_over_a_stream_with_carried_state() {
     let mut state = Tensor::zeros(tensorlet_tensor::DatumType::F32, vec![2, 1, 128]).unwrap();
     for (step, input) in inputs.into_iter().enumerate() {
         let outputs = predict(
-            &model,
+            &hosts,
             vec![("input".into(), input), ("state".into(), state)],
         );
         agree(
@@ -87,34 +110,40 @@ fn silero_vad_agrees_over_a_stream_with_carried_state() {
 
 #[test]
 fn a_batch_is_computed_as_its_rows_are() {
-    let model = load("efficientnet-lite0");
+    let hosts = load("efficientnet-lite0");
     let batch = generated(&case_folder("efficientnet-lite0", "batch-3"), "input");
-    let whole = &predict(&model, vec![("input".into(), batch.clone())])["probabilities"];
+    let whole = &predict(&hosts, vec![("input".into(), batch.clone())])["probabilities"];
     let rows = batch.to_values::<f32>().unwrap();
     for (row, values) in rows.chunks(3 * 224 * 224).enumerate() {
         let input = Tensor::from_values(vec![1, 3, 224, 224], values).unwrap();
-        let alone = &predict(&model, vec![("input".into(), input)])["probabilities"];
+        let alone = &predict(&hosts, vec![("input".into(), input)])["probabilities"];
         let in_batch = &whole.to_values::<f32>().unwrap()[row * 1000..(row + 1) * 1000];
         assert_eq!(alone.to_values::<f32>().unwrap(), in_batch, "row {row}");
     }
 }
 
 fn check_cases(name: &str, cases: &[&str]) {
-    let model = load(name);
+    let hosts = load(name);
     for case in cases {
         let folder = case_folder(name, case);
-        let inputs = model.description().signature.inputs.iter().map(|spec| {
-            let file = folder
-                .join("inputs")
-                .join(format!("{}.npy", file_name(&spec.name)));
-            let tensor = if file.exists() {
-                read_npy(&file)
-            } else {
-                generated(&folder, &spec.name)
-            };
-            (spec.name.clone(), tensor)
-        });
-        for (output, found) in predict(&model, inputs.collect()) {
+        let inputs = hosts
+            .guest
+            .description()
+            .signature
+            .inputs
+            .iter()
+            .map(|spec| {
+                let file = folder
+                    .join("inputs")
+                    .join(format!("{}.npy", file_name(&spec.name)));
+                let tensor = if file.exists() {
+                    read_npy(&file)
+                } else {
+                    generated(&folder, &spec.name)
+                };
+                (spec.name.clone(), tensor)
+            });
+        for (output, found) in predict(&hosts, inputs.collect()) {
             let file = folder
                 .join("outputs")
                 .join(format!("{}.npy", file_name(&output)));
@@ -127,16 +156,38 @@ fn check_cases(name: &str, cases: &[&str]) {
     }
 }
 
-fn predict(model: &Model, inputs: Vec<NamedTensor>) -> BTreeMap<String, Tensor> {
-    model
-        .predict(&inputs, &CallOptions::default())
-        .unwrap()
-        .into_iter()
-        .collect()
+/// Returns what the component computes. Its hosts must have computed the same, on whatever number of threads.
+fn predict(hosts: &Hosts, inputs: Vec<NamedTensor>) -> BTreeMap<String, Tensor> {
+    let predict = |model: &Model| -> BTreeMap<String, Tensor> {
+        let outputs = model.predict(&inputs, &CallOptions::default()).unwrap();
+        outputs.into_iter().collect()
+    };
+    assert_eq!(hosts.guest.offloaded(), None);
+    let outputs = predict(&hosts.guest);
+    let [one, two] = hosts.offloading.each_ref().map(|model| {
+        let before = model.offloaded().unwrap();
+        let outputs = predict(model);
+        let after = model.offloaded().unwrap();
+        assert_eq!(after.runs, before.runs + 1, "the host must compute");
+        assert_eq!(after.fallbacks.total(), 0);
+        assert_eq!(after.constants_copied_bytes, 0, "weights must be shared");
+        outputs
+    });
+    assert!(one == two, "threads must make no difference");
+    for (name, found) in &one {
+        let what = format!("{name}, offloaded");
+        agree_within(OFFLOAD_TOLERANCE, found, &outputs[name], &what);
+    }
+    outputs
 }
 
 #[track_caller]
 fn agree(found: &Tensor, expected: &Tensor, what: &str) {
+    agree_within(TOLERANCE, found, expected, what);
+}
+
+#[track_caller]
+fn agree_within(tolerance: f32, found: &Tensor, expected: &Tensor, what: &str) {
     assert_eq!(found.type_text(), expected.type_text(), "{what}");
     let pairs = found
         .to_values::<f32>()
@@ -146,10 +197,7 @@ fn agree(found: &Tensor, expected: &Tensor, what: &str) {
     let worst = pairs
         .map(|(found, expected)| (found - expected).abs())
         .fold(0.0, f32::max);
-    assert!(
-        worst <= TOLERANCE,
-        "{what}: differs by {worst} from ONNX Runtime"
-    );
+    assert!(worst <= tolerance, "{what}: differs by {worst}");
 }
 
 fn case_folder(model: &str, case: &str) -> PathBuf {

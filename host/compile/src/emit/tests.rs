@@ -2,10 +2,10 @@
 
 use tensorlet_plan::TileSpec;
 use wasm_encoder::{
-    BlockType, CodeSection, Component, ConstExpr, CustomSection, DataSection, ElementSection,
-    Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
-    MemorySection, MemoryType, Module, ModuleSection, RefType, TableSection, TableType,
-    TypeSection, ValType,
+    BlockType, CodeSection, Component, ComponentSection, ConstExpr, CustomSection, DataSection,
+    ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
+    ImportSection, MemorySection, MemoryType, Module, ModuleSection, RefType, TableSection,
+    TableType, TypeSection, ValType,
 };
 use wasmtime::{Engine, Instance, Memory, Store, TypedFunc};
 
@@ -546,11 +546,9 @@ fn tiles_are_appended_in_order() {
 #[test]
 fn modules_that_follow_stay_as_they_are() {
     let module = core_module(Elements::Functions((&[0]).into()), true);
-    let mut two = Component::new();
-    two.section(&ModuleSection(&module));
-    two.section(&ModuleSection(&module));
-    let two = two.finish();
     let one = component(&module);
+    let mut two = one.clone();
+    ModuleSection(&module).append_to_component(&mut two);
     let second = &two[one.len()..];
     let appended = append_functions(&two, &[storing()]).unwrap();
     wasmparser::validate(&appended).unwrap();

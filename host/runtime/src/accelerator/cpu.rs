@@ -28,8 +28,8 @@ pub struct CpuOptions {
     /// How many threads compute at most, over all models and calls. A call runs on the thread that makes it, and is helped by those that are
     /// idle; a caller that finds none computes alone. Default: 1, so that there are no other threads than callers.
     pub threads: usize,
-    /// The most bytes that a thread of a call may take for buffers between steps. Segments that need more are computed by the component,
-    /// within its own memory limit. Default: 1 GiB.
+    /// The most bytes that a thread of a call may take for buffers between steps, if the model's memory limit is not less. Segments that need
+    /// more are computed by the component, within its memory limit. Default: 1 GiB.
     pub max_arena_bytes: usize,
 }
 
@@ -73,9 +73,11 @@ impl Accelerator for Cpu {
         &self,
         plan: &Plan<'_>,
         constants: SharedConstants,
+        memory_bytes: u64,
     ) -> Result<Arc<dyn LoadedSegment>, SegmentError> {
+        let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
         let options = LoadOptions {
-            max_arena_bytes: self.max_arena_bytes,
+            max_arena_bytes: self.max_arena_bytes.min(memory_bytes),
             constants: Some(constants),
             ..LoadOptions::default()
         };

@@ -24,6 +24,9 @@ const PAGE_BYTES: usize = 4096;
 /// Where constants begin is a multiple of this.
 const ALIGN_BYTES: usize = 64;
 
+/// Constants, and how many bytes had to be copied for them.
+pub(super) type Shared = (SharedConstants, u64);
+
 /// Returns the constants in a guest's memory for as long as they are needed: those in the component's image if they are there, else a copy.
 ///
 /// # Errors
@@ -32,13 +35,13 @@ pub(super) fn share(
     component: &Component,
     memory: &mut [u8],
     range: Range<usize>,
-) -> Result<SharedConstants, SegmentError> {
+) -> Result<Shared, SegmentError> {
     let image = Image(component.clone());
     let constants = &mut memory[range.clone()];
     if let Some(begin) = find(image.bytes(), constants, range.start) {
         let len = constants.len();
         unmap(constants, &image.bytes()[begin..][..len]);
-        return Ok(Arc::new(InImage { image, begin, len }));
+        return Ok((Arc::new(InImage { image, begin, len }), 0));
     }
     let len = constants.len() + ALIGN_BYTES;
     let mut room: Box<[u8]> = bytemuck::try_zeroed_slice_box(len).map_err(|()| {
@@ -46,11 +49,12 @@ pub(super) fn share(
     })?;
     let begin = room.as_ptr().addr().wrapping_neg() % ALIGN_BYTES;
     room[begin..][..constants.len()].copy_from_slice(constants);
-    Ok(Arc::new(Copied {
+    let copied = Copied {
         room,
         begin,
         len: constants.len(),
-    }))
+    };
+    Ok((Arc::new(copied), constants.len() as u64))
 }
 
 /// Returns where in an image bytes of a guest's memory are.

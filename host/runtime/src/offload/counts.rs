@@ -15,6 +15,8 @@ use crate::accelerator::SegmentError;
 pub struct OffloadCounts {
     /// Segments that the host has taken.
     pub segments_loaded: u64,
+    /// Bytes of constants that had to be copied to take them. Those in the image of a component are used where they are mapped.
+    pub constants_copied_bytes: u64,
     /// Runs of segments that the host has computed.
     pub runs: u64,
     /// What was left to the guest by reason.
@@ -45,6 +47,7 @@ impl OffloadFallbacks {
 pub(super) struct Counters {
     accelerator: &'static str,
     segments_loaded: AtomicU64,
+    constants_copied_bytes: AtomicU64,
     runs: AtomicU64,
     fallbacks: [Fallback; 4],
 }
@@ -73,6 +76,7 @@ impl Counters {
         Self {
             accelerator,
             segments_loaded: AtomicU64::new(0),
+            constants_copied_bytes: AtomicU64::new(0),
             runs: AtomicU64::new(0),
             fallbacks: ["declined", "invalid", "out_of_memory", "failed"].map(Fallback::new),
         }
@@ -83,6 +87,7 @@ impl Counters {
         let read = |fallback: &Fallback| fallback.count.load(Relaxed);
         OffloadCounts {
             segments_loaded: self.segments_loaded.load(Relaxed),
+            constants_copied_bytes: self.constants_copied_bytes.load(Relaxed),
             runs: self.runs.load(Relaxed),
             fallbacks: OffloadFallbacks {
                 declined: read(declined),
@@ -94,13 +99,19 @@ impl Counters {
     }
 
     /// Counts an attempt to load a segment.
-    pub(super) fn loaded(&self, segment: u32, result: &Result<(), SegmentError>) {
+    pub(super) fn loaded(&self, segment: u32, result: Result<u64, &SegmentError>) {
         match result {
-            Ok(()) => {
+            Ok(copied_bytes) => {
                 self.segments_loaded.fetch_add(1, Relaxed);
+                self.constants_copied_bytes.fetch_add(copied_bytes, Relaxed);
                 metrics::counter!("tensorlet_offload_segments_loaded_total", "accelerator" => self.accelerator)
                     .increment(1);
-                debug!(segment, accelerator = self.accelerator, "took a segment");
+                debug!(
+                    segment,
+                    copied_bytes,
+                    accelerator = self.accelerator,
+                    "took a segment"
+                );
             }
             Err(error) => self.fell_back(segment, &Refused::Error(error.clone())),
         }

@@ -1,3 +1,5 @@
+//! Tests of pools of threads.
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
