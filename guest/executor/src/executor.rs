@@ -98,6 +98,13 @@ impl Executor {
         Ok(executor)
     }
 
+    /// Offers segments to who may compute them, so that the first call need not wait for it.
+    pub fn offer_segments(&self) {
+        if let Some(offloaded) = &self.program.offloaded {
+            offloaded.offer(&self.program);
+        }
+    }
+
     /// Returns what the model says about itself.
     pub fn description(&self) -> &Description {
         &self.description

@@ -12,6 +12,9 @@ use crate::program::Program;
 
 /// Who computes segments in place of the kernels here.
 pub trait Offload: Sync {
+    /// Takes a segment ahead of its first run, if it can.
+    fn offer(&self, segment: &SegmentBytes<'_>);
+
     /// Computes the outputs of a segment for these sizes of its symbols. Returns `false` if it does not; what is in the outputs
     /// then does not matter.
     fn run(
@@ -81,6 +84,13 @@ impl Offloaded {
         parts.iter().map(|(segment, _)| segment)
     }
 
+    /// Offers all segments to the host.
+    pub(crate) fn offer(&self, program: &Program) {
+        for index in 0..self.segments.len() {
+            self.host.offer(&self.bytes(program, index));
+        }
+    }
+
     /// Asks the host to compute a segment.
     pub(crate) fn run(
         &self,
@@ -90,12 +100,16 @@ impl Offloaded {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
     ) -> bool {
-        let segment = SegmentBytes {
+        let segment = self.bytes(program, index);
+        self.host.run(&segment, sizes, inputs, outputs)
+    }
+
+    fn bytes<'a>(&'a self, program: &'a Program, index: usize) -> SegmentBytes<'a> {
+        SegmentBytes {
             index: index as u32,
             plan: &self.segments[index].1,
             constants: program.constants.as_slice(),
-        };
-        self.host.run(&segment, sizes, inputs, outputs)
+        }
     }
 }
 

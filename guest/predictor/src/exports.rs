@@ -52,6 +52,8 @@ impl Guest for Predictor {
 
 impl predict::Guest for Predictor {
     fn describe() -> predict::Description {
+        // Who asks what a model is, is about to call it.
+        executor().offer_segments();
         let description = executor().description();
         let specs = |specs: &[ours::TensorSpec]| specs.iter().map(spec_to_wit).collect();
         predict::Description {

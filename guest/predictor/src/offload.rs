@@ -120,6 +120,10 @@ impl Host {
 }
 
 impl Offload for Host {
+    fn offer(&self, segment: &SegmentBytes<'_>) {
+        self.has(segment);
+    }
+
     fn run(
         &self,
         segment: &SegmentBytes<'_>,
