@@ -4,6 +4,7 @@ use tensorlet_plan::Layout;
 use tensorlet_plan::kernel::{Activation, Epilogue};
 use tensorlet_tensor::DatumType;
 
+use crate::attributes::Attributes;
 use crate::run::BindError;
 use crate::tensor_type::{BLOCK, TensorType};
 use crate::unary;
@@ -37,7 +38,8 @@ pub(crate) fn check(
         return Ok(());
     }
     Err(BindError::new(format!(
-        "expected the inputs of {epilogue:?} for {channels} channels and {y}, found {}",
+        "expected the inputs of {} for {channels} channels and {y}, found {}",
+        Attributes(epilogue),
         crate::bind::Types {
             inputs: all,
             outputs: &[]

@@ -15,6 +15,7 @@
 
 #![deny(unsafe_code)]
 
+mod attributes;
 pub mod bind;
 pub mod crew;
 mod epilogue;

@@ -13,6 +13,7 @@ mod tests;
 use tensorlet_plan::kernel::{Activation, Epilogue, MatMul, MatMulRhs};
 use tensorlet_tensor::DatumType;
 
+use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::crew::Crew;
 use crate::epilogue::{self, is_plain};
@@ -38,7 +39,8 @@ pub(crate) fn bind(
 ) -> Result<Box<dyn Run>, BindError> {
     let mismatch = || {
         BindError::new(format!(
-            "expected a product of matrices, found {matmul:?} of {types}"
+            "expected a product of matrices, found {} of {types}",
+            Attributes(matmul)
         ))
     };
     let ([a, b, rest @ ..], [y]) = (types.inputs, types.outputs) else {

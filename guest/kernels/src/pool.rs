@@ -20,6 +20,7 @@ use tensorlet_plan::Layout;
 use tensorlet_plan::kernel::{Pool, PoolKind};
 use tensorlet_tensor::DatumType;
 
+use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::crew::Crew;
 use crate::isa::Isa;
@@ -33,7 +34,12 @@ pub(crate) fn bind(
     types: Types<'_>,
     target: &Target<'_>,
 ) -> Result<Box<dyn Run>, BindError> {
-    let mismatch = || BindError::new(format!("expected a pooling, found {pool:?} of {types}"));
+    let mismatch = || {
+        BindError::new(format!(
+            "expected a pooling, found {} of {types}",
+            Attributes(pool)
+        ))
+    };
     let ([x], [y]) = (types.inputs, types.outputs) else {
         return Err(mismatch());
     };

@@ -5,6 +5,7 @@ use tensorlet_plan::kernel::{Conv, ConvWeights};
 use tensorlet_tensor::DatumType;
 
 use super::dense::{self, Dense, Inputs, Sizes};
+use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::crew::Crew;
 use crate::epilogue::{self, is_plain};
@@ -59,7 +60,8 @@ pub(super) fn bind(
 ) -> Result<Box<dyn Run>, BindError> {
     let mismatch = || {
         BindError::new(format!(
-            "expected a dense convolution to a blocked tensor, found {conv:?} of {types}"
+            "expected a dense convolution to a blocked tensor, found {} of {types}",
+            Attributes(conv)
         ))
     };
     let ([x, weights, rest @ ..], [y]) = (types.inputs, types.outputs) else {

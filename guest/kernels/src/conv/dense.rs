@@ -12,6 +12,7 @@ mod tests;
 
 use tensorlet_plan::kernel::Activation;
 
+use crate::attributes::Attributes;
 use crate::isa::Isa;
 use crate::run::{BindError, Target};
 use crate::tensor_type::BLOCK;
@@ -134,7 +135,10 @@ impl Dense {
             return Ok(None);
         }
         let overflow = || {
-            let reason = format!("expected a convolution that fits in memory, found {sizes:?}");
+            let reason = format!(
+                "expected a convolution that fits in memory, found {}",
+                Attributes(&sizes)
+            );
             BindError::new(reason)
         };
         let weights_len = sizes.weights_len().ok_or_else(overflow)?;

@@ -29,6 +29,7 @@ mod tests;
 use tensorlet_plan::Layout;
 use tensorlet_plan::kernel::{Activation, Conv, Epilogue};
 
+use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::crew::Crew;
 use crate::epilogue::{self, is_plain};
@@ -107,7 +108,8 @@ pub(super) fn bind(
 
 fn mismatch(conv: &Conv, types: Types<'_>) -> BindError {
     BindError::new(format!(
-        "expected a depthwise convolution of blocked tensors, found {conv:?} of {types}"
+        "expected a depthwise convolution of blocked tensors, found {} of {types}",
+        Attributes(conv)
     ))
 }
 

@@ -13,6 +13,7 @@ mod tests;
 
 use tensorlet_plan::kernel::{Activation, Conv, Epilogue};
 
+use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::crew::Crew;
 use crate::epilogue::is_plain;
@@ -37,7 +38,8 @@ pub(super) fn bind(
 ) -> Result<Box<dyn Run>, BindError> {
     let refuse = || {
         BindError::new(format!(
-            "expected a convolution of plain tensors, found {conv:?} of {types}"
+            "expected a convolution of plain tensors, found {} of {types}",
+            Attributes(conv)
         ))
     };
     let ([x, weights, rest @ ..], [y]) = (types.inputs, types.outputs) else {

@@ -9,6 +9,7 @@ use tensorlet_plan::kernel::{Activation, MatMul};
 
 use super::pack::{self, Rhs};
 use super::{Inputs, Sizes};
+use crate::attributes::Attributes;
 use crate::isa::Isa;
 use crate::run::{BindError, Target};
 use crate::tensor_type::BLOCK;
@@ -108,7 +109,8 @@ impl Columns {
     fn shape(&self, matmul: &MatMul, sizes: &Sizes, columns: usize) -> Result<Shape, BindError> {
         let block_len = sizes.len.checked_mul(BLOCK).ok_or_else(|| {
             BindError::new(format!(
-                "expected a product of matrices that fit in memory, found {sizes:?}"
+                "expected a product of matrices that fit in memory, found {}",
+                Attributes(sizes)
             ))
         })?;
         let segment = Segment {

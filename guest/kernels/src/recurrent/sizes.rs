@@ -4,6 +4,7 @@ use tensorlet_plan::Layout;
 use tensorlet_plan::kernel::{Recurrent, RecurrentCell};
 use tensorlet_tensor::DatumType;
 
+use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::epilogue::is_plain;
 use crate::run::BindError;
@@ -154,6 +155,7 @@ impl Places {
 
 fn mismatch(recurrent: &Recurrent, types: Types<'_>) -> BindError {
     BindError::new(format!(
-        "expected a recurrent network, found {recurrent:?} of {types}"
+        "expected a recurrent network, found {} of {types}",
+        Attributes(recurrent)
     ))
 }
