@@ -1,52 +1,33 @@
-"""Measures ONNX Runtime, native, on one thread: one process, one model, one size of inputs.
+"""Measures ONNX Runtime, native: one process, one model, one size of inputs.
 
-    ort_native.py MODEL.onnx ITERATIONS NAME:TYPE[DIMS][=VALUE]...
+    ort_native.py MODEL.onnx ITERATIONS [--threads N] NAME:TYPE[DIMS][=VALUE]...
 
 Prints the figures of `tensorlet bench --json` as one line of JSON. `cargo xtask bench` calls it.
 """
 
+import argparse
 import json
-import re
-import sys
 import time
 
 import numpy as np
-import onnxruntime
+
+from peer import make_inputs, make_session, memory_bytes
 
 # Caches and clocks settle in this time; the same for every contender.
 WARM_UP_SECONDS = 1.0
 
-TYPES = {"f32": np.float32, "i32": np.int32, "i64": np.int64}
-
-
-def make_input(text, rng):
-    """Returns the name and the value of an input given as NAME:TYPE[DIMS] or NAME:TYPE[DIMS]=VALUE."""
-    name, kind, dims, value = re.fullmatch(r"(.+):(\w+)\[([\d,]*)\](?:=(.+))?", text).groups()
-    dims = [int(dim) for dim in dims.split(",") if dim]
-    kind = TYPES[kind]
-    if value is not None:
-        return name, np.full(dims, float(value), kind)
-    if np.issubdtype(kind, np.integer):
-        return name, rng.integers(0, 256, dims, kind)
-    return name, rng.uniform(-1.0, 1.0, dims).astype(kind)
-
-
-def resident_bytes():
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("VmRSS:"))
-    return int(line.split()[1]) * 1024
-
 
 def main():
-    model, iterations, *inputs = sys.argv[1:]
-    rng = np.random.default_rng(1)
-    inputs = dict(make_input(text, rng) for text in inputs)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("iterations", type=int)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("inputs", nargs="*")
+    args = parser.parse_intermixed_args()
+    inputs = make_inputs(args.inputs)
 
     start = time.perf_counter()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = make_session(args.model, args.threads)
     load_ms = (time.perf_counter() - start) * 1e3
 
     def predict():
@@ -55,18 +36,17 @@ def main():
         return (time.perf_counter() - start) * 1e3
 
     first_ms = predict()
-    iterations = int(iterations)
-    warm = time.perf_counter() + WARM_UP_SECONDS if iterations > 1 else 0
+    warm = time.perf_counter() + WARM_UP_SECONDS if args.iterations > 1 else 0
     while time.perf_counter() < warm:
         predict()
-    times = sorted(predict() for _ in range(iterations))
+    times = sorted(predict() for _ in range(args.iterations))
     print(json.dumps({
         "load_ms": load_ms,
         "first_ms": first_ms,
         "min_ms": times[0],
         "median_ms": float(np.median(times)),
-        "p99_ms": times[min(iterations - 1, iterations * 99 // 100)],
-        "rss_bytes": resident_bytes(),
+        "p99_ms": times[min(args.iterations - 1, args.iterations * 99 // 100)],
+        "rss_bytes": memory_bytes("/proc/self/status", "VmRSS"),
     }))
 
 

@@ -6,22 +6,47 @@ use anyhow::Result;
 use tensorlet_answer::ModelToml;
 use tensorlet_compile::{BuildOptions, Literal};
 use tensorlet_executor::{Executor, LoadOptions};
-use tensorlet_tensor::{NamedTensor, TensorSpec};
+use tensorlet_kernels::Crew;
+use tensorlet_runtime::threads::Threads;
+use tensorlet_tensor::TensorSpec;
 
 use crate::figures::{self, Figures};
-use crate::input::Input;
+use crate::input::{self, Input};
 
 /// Measures calls to the executor. Compiling the model to a plan is not counted: components carry plans.
-pub(crate) fn measure(model: &Path, inputs: &[Input], iterations: u32) -> Result<Figures> {
+pub(crate) fn measure(
+    model: &Path,
+    inputs: &[Input],
+    iterations: u32,
+    threads: usize,
+) -> Result<Figures> {
+    let plan = tensorlet_compile::plan(model, &options(model, inputs)?)?;
+    let inputs = input::tensors(inputs)?;
+    figures::measure(iterations, || {
+        let executor = Executor::load(&plan, LoadOptions::default())?;
+        let threads = Threads::new(threads);
+        Ok(move || {
+            let team = threads.recruit(threads.size());
+            executor.predict_with(&inputs, Crew::new(Some(&team), None))?;
+            Ok(())
+        })
+    })
+}
+
+/// Compiles the model and loads it, for calls on one thread.
+pub(crate) fn load(model: &Path, inputs: &[Input]) -> Result<Executor> {
+    let plan = tensorlet_compile::plan(model, &options(model, inputs)?)?;
+    Ok(Executor::load(&plan, LoadOptions::default())?)
+}
+
+fn options(model: &Path, inputs: &[Input]) -> Result<BuildOptions> {
     let mut options = BuildOptions {
         name: "bench".into(),
         version: "1".into(),
         inputs: declared(model)?,
         ..BuildOptions::default()
     };
-    let (bound, free): (Vec<&Input>, Vec<&Input>) =
-        inputs.iter().partition(|input| input.is_bound());
-    for input in bound {
+    for input in inputs.iter().filter(|input| input.is_bound()) {
         let value = input.value.unwrap_or_default();
         let literal = if input.spec.datum_type.is_float() {
             Literal::Float(value)
@@ -30,18 +55,7 @@ pub(crate) fn measure(model: &Path, inputs: &[Input], iterations: u32) -> Result
         };
         options.bind.insert(input.spec.name.clone(), literal);
     }
-    let plan = tensorlet_compile::plan(model, &options)?;
-    let inputs = free
-        .into_iter()
-        .map(|input| Ok((input.spec.name.clone(), input.tensor()?)))
-        .collect::<Result<Vec<NamedTensor>>>()?;
-    figures::measure(iterations, || {
-        let executor = Executor::load(&plan, LoadOptions::default())?;
-        Ok(move || {
-            executor.predict(&inputs)?;
-            Ok(())
-        })
-    })
+    Ok(options)
 }
 
 /// Returns the inputs as a model.toml beside the model fixes them, so that the plan is that of the component.

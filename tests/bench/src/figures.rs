@@ -1,10 +1,11 @@
 //! What is measured, and how.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
+
+use crate::memory::rss_bytes;
 
 /// Caches and clocks settle in this time; the same for every contender.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -56,22 +57,14 @@ pub(crate) fn measure<P: FnMut() -> Result<()>>(
     })
 }
 
-fn rss_bytes() -> Result<u64> {
-    let status =
-        fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
-    let kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB"));
-    let kib: u64 = kib.context("expected VmRSS in kB")?.trim().parse()?;
-    Ok(kib * 1024)
-}
-
+/// Reads the clock.
 #[expect(clippy::disallowed_methods, reason = "this is where time is measured")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-fn ms(start: Instant) -> f64 {
+/// Returns the milliseconds since `start`.
+pub(crate) fn ms(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, bail};
-use tensorlet_tensor::{DatumType, Dim, Tensor, TensorSpec};
+use tensorlet_tensor::{DatumType, Dim, NamedTensor, Tensor, TensorSpec};
 
 /// An input, and what it holds.
 #[derive(Clone, Debug)]
@@ -71,6 +71,18 @@ impl Input {
         };
         Ok(Tensor::new(self.spec.datum_type, dims, data)?)
     }
+}
+
+/// Makes the tensors of the inputs that a component or its plan has: those that are bound are constants in it.
+///
+/// # Errors
+/// As [`Input::tensor`].
+pub(crate) fn tensors(inputs: &[Input]) -> Result<Vec<NamedTensor>> {
+    inputs
+        .iter()
+        .filter(|input| !input.is_bound())
+        .map(|input| Ok((input.spec.name.clone(), input.tensor()?)))
+        .collect()
 }
 
 #[cfg(test)]
