@@ -58,7 +58,7 @@ enum Command {
     Ci,
     /// Checks what the compiler does not: dependency directions, file sizes, links, versions, …
     Tidy,
-    /// Compares components with ONNX Runtime, native and Web, one thread each
+    /// Compares components with ONNX Runtime, native and Web, on one thread and on two, and tells what instances take
     Bench(bench::Options),
 }
 

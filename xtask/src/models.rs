@@ -44,21 +44,21 @@ pub(crate) const CASES: &[Case] = &[
         input: "1×2048 i32",
         inputs: &["bytes:i32[1,2048]"],
         bound: &[],
-        iterations: 40,
+        iterations: 60,
     },
     Case {
         model: "ppocr-cls",
         input: "1×3×48×192",
         inputs: &["x:f32[1,3,48,192]"],
         bound: &[],
-        iterations: 250,
+        iterations: 500,
     },
     Case {
         model: "silero-vad",
         input: "1×576 and state",
         inputs: &["input:f32[1,576]", "state:f32[2,1,128]"],
         bound: &["sr:i64[]=16000"],
-        iterations: 1000,
+        iterations: 4000,
     },
 ];
 
@@ -73,6 +73,8 @@ pub(crate) struct Figures {
     pub(crate) median_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) rss_bytes: u64,
+    /// Whether the host computed for the component. Only components say.
+    pub(crate) offloaded: Option<bool>,
 }
 
 /// Names the folders under `models/` that hold a model, in order.
@@ -97,18 +99,29 @@ pub(crate) fn compile(sh: &Shell, model: &str, dir: &str) -> Result<(String, Dur
     Ok((component, start.elapsed()))
 }
 
-/// Measures a component in a process of its own.
+/// Measures a component in a process of its own, computed as it is by default.
 pub(crate) fn measure(
     sh: &Shell,
     component: &str,
     inputs: &[&str],
     iterations: u32,
 ) -> Result<Figures> {
+    measure_with(sh, component, inputs, iterations, &[])
+}
+
+/// As [`measure`], with more options of `tensorlet bench`.
+pub(crate) fn measure_with(
+    sh: &Shell,
+    component: &str,
+    inputs: &[&str],
+    iterations: u32,
+    options: &[&str],
+) -> Result<Figures> {
     let iterations = iterations.to_string();
     let inputs = inputs.iter().flat_map(|input| ["--input", input]);
     let output = cmd!(
         sh,
-        "{CLI} bench {component} --json --iterations {iterations} {inputs...}"
+        "{CLI} bench {component} --json --iterations {iterations} {options...} {inputs...}"
     )
     .quiet()
     .read()?;
@@ -150,10 +163,13 @@ mod tests {
     #[test]
     fn reads_figures_of_components_and_of_peers() {
         let common = r#""load_ms": 1.5, "first_ms": 2, "min_ms": 1, "median_ms": 1, "p99_ms": 3, "rss_bytes": 4096"#;
-        let component = figures(&format!("{{{common}, \"instantiate_ms\": 0.1}}")).unwrap();
+        let own = r#""instantiate_ms": 0.1, "offloaded": true"#;
+        let component = figures(&format!("{{{common}, {own}}}")).unwrap();
         assert_eq!(component.instantiate_ms, Some(0.1));
+        assert_eq!(component.offloaded, Some(true));
         let peer = figures(&format!("{{{common}}}")).unwrap();
         assert_eq!((peer.instantiate_ms, peer.rss_bytes), (None, 4096));
+        assert_eq!(peer.offloaded, None);
         assert!(figures("Segmentation fault").is_err());
     }
 }

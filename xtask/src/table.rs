@@ -73,6 +73,14 @@ pub(crate) fn mb(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
+/// Writes bytes in units of a thousand.
+pub(crate) fn kb(bytes: f64) -> String {
+    if bytes.is_nan() {
+        return "–".to_owned();
+    }
+    format!("{:.0} kB", bytes / 1e3)
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -103,5 +111,7 @@ mod tests {
         assert_eq!(ms(123.46), "123.5 ms");
         assert_eq!(ms(12345.6), "12346 ms");
         assert_eq!(mb(18_760_000), "18.8 MB");
+        assert_eq!(kb(18_760.0), "19 kB");
+        assert_eq!([ms(f64::NAN), kb(f64::NAN)], ["–", "–"]);
     }
 }
