@@ -6,7 +6,9 @@
 #[expect(dead_code, reason = "the executor's tests use more of it")]
 mod builder;
 mod deadlines;
+mod fallbacks;
 mod loads;
+mod logs;
 mod neighbour;
 mod plans;
 mod puppet;
