@@ -213,21 +213,45 @@ impl Bound {
         ]
     }
 
-    /// Computes one matrix.
-    fn matrix(
+    /// Returns how much work a matrix is.
+    fn work(&self) -> usize {
+        let rows = self.sizes.rows;
+        let scores = self.scores.work(rows);
+        scores.saturating_add(self.values.work(rows))
+    }
+
+    /// Returns how many rows are computed by one thread. It puts keys and values in blocks for them.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn step(&self, crew: Crew<'_>) -> usize {
+        /// For fewer rows that would take long.
+        const ROWS: usize = 48;
+        let Sizes { matrices, rows, .. } = self.sizes;
+        let pieces = crew.pieces(matrices, self.work()).min(rows / ROWS).max(1);
+        rows.div_ceil(pieces)
+    }
+
+    /// Returns how many rows are computed by one thread.
+    #[cfg(target_arch = "wasm32")]
+    fn step(&self, _crew: Crew<'_>) -> usize {
+        self.sizes.rows
+    }
+
+    /// Computes some rows of one matrix, given by their indices.
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    fn rows(
         &self,
-        index: usize,
+        (index, begin): (usize, usize),
         [q, k, v]: [&[f32]; 3],
         mask: &[f32],
         y: &mut [f32],
         scratch: &mut [f32],
-    ) {
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        let rows = y.len() / self.sizes.width;
         let Sizes {
-            rows,
-            keys,
-            depth,
-            width,
-            ..
+            keys, depth, width, ..
         } = self.sizes;
         let [scores_len, keys_len, values_len] = self.lens();
         let (scores, scratch) = scratch.split_at_mut(scores_len);
@@ -253,15 +277,17 @@ impl Bound {
             if self.keys == Keys::Dots {
                 dots::dots(self.isa, self.scale, q, k, depth, scores);
             } else {
-                self.scores.run(&area, operands(q, packed_k, &mut *scores));
+                let operands = operands(q, packed_k, &mut *scores);
+                self.scores.share(&area, operands, crew)?;
             }
             if let Some(bound) = &self.mask {
-                bound.add(mask, index, first, scores);
+                bound.add(mask, index, begin + first, scores);
             }
             softmax::rows_in_place(self.isa, scores, keys);
             let y = &mut y[first * width..][..count * width];
-            self.values.run(&area, operands(scores, v, y));
+            self.values.share(&area, operands(scores, v, y), crew)?;
         }
+        Ok(())
     }
 }
 
@@ -275,7 +301,7 @@ impl Run for Bound {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let at = |index: usize| -> &[f32] { bytemuck::cast_slice(inputs[index]) };
         let (q, k, v) = (at(0), at(1), at(2));
@@ -284,8 +310,7 @@ impl Run for Bound {
         if y.is_empty() {
             return Ok(());
         }
-        let scratch_bytes = self.scratch_bytes();
-        let scratch: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..scratch_bytes]);
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
         let Sizes {
             matrices,
             rows,
@@ -293,18 +318,27 @@ impl Run for Bound {
             depth,
             width,
         } = self.sizes;
-        for index in 0..matrices {
-            let matrix =
-                |all: &'_ [f32], len: usize| index * len..(index * len + len).min(all.len());
+        let step = self.step(crew);
+        let matrix =
+            |all: &[f32], index: usize, len: usize| index * len..(index * len + len).min(all.len());
+        let pieces = y
+            .chunks_exact_mut(rows * width)
+            .enumerate()
+            .flat_map(|(index, y)| {
+                let pieces = y.chunks_mut(step * width).enumerate();
+                pieces.map(move |(piece, y)| (index, piece * step, y))
+            });
+        let crew = crew.for_work(self.work().saturating_mul(matrices));
+        let (around, within) = crew.around(matrices * rows.div_ceil(step));
+        let places = around.places(scratch, self.lens().iter().sum());
+        around.share(pieces, places, |(index, begin, y), scratch| {
             let (q, k, v) = (
-                &q[matrix(q, rows * depth)],
-                &k[matrix(k, keys * depth)],
-                &v[matrix(v, keys * width)],
+                &q[matrix(q, index, rows * depth)][begin * depth..],
+                &k[matrix(k, index, keys * depth)],
+                &v[matrix(v, index, keys * width)],
             );
-            let y = &mut y[index * rows * width..][..rows * width];
-            self.matrix(index, [q, k, v], mask, y, scratch);
-        }
-        Ok(())
+            self.rows((index, begin), [q, k, v], mask, y, scratch, within)
+        })
     }
 }
 
@@ -314,7 +348,7 @@ fn operands<'a>(lhs: &'a [f32], weights: &'a [f32], out: &'a mut [f32]) -> Opera
         weights,
         bias: None,
         residual: None,
-        out,
+        out: out.into(),
     }
 }
 

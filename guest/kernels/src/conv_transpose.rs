@@ -16,7 +16,7 @@ use tensorlet_plan::kernel::{Activation, ConvTranspose};
 use tensorlet_tensor::DatumType;
 
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, LINE, Pace};
 use crate::isa::Isa;
 use crate::run::{BindError, Run, RunError, Target};
 use crate::tensor_type::TensorType;
@@ -184,12 +184,20 @@ impl Transposed {
     }
 
     /// Adds what the channels of one group give to `y`.
-    fn group(&self, x: &[f32], weights: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    fn group(
+        &self,
+        [x, weights]: [&[f32]; 2],
+        y: &mut [f32],
+        scratch: &mut [f32],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
         let [weights_len, windows_len, x_len] = self.lens();
         let (transposed, scratch) = scratch.split_at_mut(weights_len);
         let (windows, padded) = scratch.split_at_mut(windows_len);
         let per_input = self.co * self.taps;
+        let mut pace = Pace::of(crew);
         for (input, weights) in weights.chunks_exact(per_input).enumerate() {
+            pace.count(per_input)?;
             for (row, &weight) in weights.iter().enumerate() {
                 transposed[row * self.ci + input] = weight;
             }
@@ -211,14 +219,25 @@ impl Transposed {
                 weights: padded,
                 bias: None,
                 residual: None,
-                out: windows,
+                out: (&mut *windows).into(),
             };
-            self.product.run(&Area::line(rows), operands);
-            for (index, window) in windows.chunks_exact(self.pixels).take(rows).enumerate() {
-                let y = &mut y[(first + index / self.taps) * plane..][..plane];
-                self.add(index % self.taps, window, y);
-            }
+            self.product.share(&Area::line(rows), operands, crew)?;
+            let windows = &*windows;
+            let work = self.taps.saturating_mul(self.pixels);
+            let y = &mut y[first * plane..][..channels * plane];
+            crew.divide(y, plane, work, |first, y| {
+                let mut pace = Pace::of(crew);
+                let windows = windows[first * self.taps * self.pixels..].chunks_exact(self.pixels);
+                let rows = y.len() / plane * self.taps;
+                for (index, window) in windows.take(rows).enumerate() {
+                    pace.count(self.pixels)?;
+                    let y = &mut y[index / self.taps * plane..][..plane];
+                    self.add(index % self.taps, window, y);
+                }
+                Ok(())
+            })?;
         }
+        Ok(())
     }
 
     /// Adds one tap of all windows to a plane of the output.
@@ -256,7 +275,7 @@ impl Run for Transposed {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, weights): (&[f32], &[f32]) = (
             bytemuck::cast_slice(inputs[0]),
@@ -264,7 +283,7 @@ impl Run for Transposed {
         );
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
         let len = self.lens().iter().sum::<usize>();
-        let scratch: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..len * size_of::<f32>()]);
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
         let plane = self.axes[0].input * self.axes[1].input;
         if y.is_empty() {
             return Ok(());
@@ -277,23 +296,23 @@ impl Run for Transposed {
         if !x.is_empty() {
             let (x_len, y_len) = (self.ci * self.pixels, self.co * plane);
             let weights_len = self.ci * self.co * self.taps;
-            for part in 0..self.rows * self.groups {
-                self.group(
-                    &x[part * x_len..][..x_len],
-                    &weights[part % self.groups * weights_len..][..weights_len],
-                    &mut y[part * y_len..][..y_len],
-                    scratch,
-                );
-            }
+            let parts = y.chunks_exact_mut(y_len).enumerate();
+            let (around, within) = crew.around(self.rows * self.groups);
+            around.share(parts, around.places(scratch, len), |(part, y), scratch| {
+                let x = &x[part * x_len..][..x_len];
+                let weights = &weights[part % self.groups * weights_len..][..weights_len];
+                self.group([x, weights], y, scratch, within)
+            })?;
         }
         match self.activation {
             Activation::None => {}
             Activation::Clamp { low, high } => {
-                for y in y {
-                    *y = y.max(low).min(high);
-                }
+                crew.divide(y, LINE, LINE / 8, |_, y| {
+                    y.iter_mut().for_each(|y| *y = y.max(low).min(high));
+                    Ok(())
+                })?;
             }
-            Activation::Unary(op) => unary::apply_in_place(op, self.isa, y),
+            Activation::Unary(op) => unary::share_in_place(op, self.isa, y, crew)?,
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //!
 //! In WebAssembly there is one thread and nothing interrupts, and a crew is nothing: no bytes, and no code.
 
+mod divide;
 #[cfg(not(target_arch = "wasm32"))]
 mod share;
 
@@ -16,6 +17,8 @@ mod tests;
 
 #[cfg(target_arch = "wasm32")]
 use std::marker::PhantomData;
+
+pub(crate) use divide::{LINE, Pace};
 
 /// Threads that run one function at the same time.
 pub trait Team: Sync {
@@ -84,7 +87,7 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// That of the first of the parts that fail, or that the call is interrupted. Other parts may be left out then.
     /// # Panics
-    /// If a part does, or there are parts but no states.
+    /// If a part does, or there are no states.
     pub fn share<P, S, E>(
         self,
         parts: P,
@@ -129,7 +132,7 @@ impl Crew<'_> {
     /// # Errors
     /// That of the first of the parts that fail.
     /// # Panics
-    /// If there are parts but no states.
+    /// If there are no states.
     #[inline(always)]
     pub fn share<P, S, E>(
         self,
@@ -147,10 +150,20 @@ impl Crew<'_> {
 }
 
 impl Crew<'_> {
+    /// Returns who shares so many large parts, and who shares what is within each: the crew shares the parts if there are enough of
+    /// them for all threads to be busy, else they come one by one.
+    pub(crate) fn around(self, parts: usize) -> (Self, Self) {
+        if parts >= self.size().saturating_mul(3) {
+            (self, self.alone())
+        } else {
+            (self.alone(), self)
+        }
+    }
+
     #[inline(always)]
     fn in_order<P, S, E>(
         self,
-        mut parts: P,
+        parts: P,
         mut states: S,
         work: impl Fn(P::Item, &mut S::Item) -> Result<(), E>,
     ) -> Result<(), E>
@@ -159,16 +172,12 @@ impl Crew<'_> {
         S: Iterator,
         E: From<Interrupted>,
     {
-        let Some(first) = parts.next() else {
-            return Ok(());
-        };
         let mut state = states.next().expect("there is a state for one thread");
-        self.check()?;
-        work(first, &mut state)?;
-        parts.try_for_each(|part| {
+        for part in parts {
             self.check()?;
-            work(part, &mut state)
-        })
+            work(part, &mut state)?;
+        }
+        Ok(())
     }
 }
 

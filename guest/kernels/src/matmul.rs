@@ -3,6 +3,7 @@
 //! `tiles` computes most of them. Where there are few columns, or few rows and the right-hand side lies transposed, `dot`
 //! multiplies whole vectors of a row's elements instead.
 
+mod division;
 mod dot;
 mod pack;
 mod tiles;
@@ -269,7 +270,7 @@ impl Run for Bound {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let sizes = &self.sizes;
         let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
@@ -277,35 +278,49 @@ impl Run for Bound {
         let bias = self.epilogue.bias.then(|| floats(2));
         let residual = self.epilogue.residual.then(|| floats(inputs.len() - 1));
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
-        let scratch = bytemuck::cast_slice_mut(&mut scratch[..self.scratch_bytes()]);
-        let (a_len, y_len) = (sizes.rows * sizes.len, sizes.rows * sizes.columns);
-        let b_bytes = sizes.len * sizes.columns * size_of::<f32>();
-        for matrix in 0..sizes.matrices() {
-            let y_at = matrix * y_len;
-            let inputs = Inputs {
-                a: &a[matrix * a_len..][..a_len],
-                b: &b[sizes.rhs_of(matrix) * b_bytes..],
-                bias,
-                residual: residual.map(|residual| &residual[y_at..][..y_len]),
-            };
-            let y = &mut y[y_at..][..y_len];
-            match &self.method {
-                Method::Nothing => {}
-                Method::Dot { dot, transposed } => {
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
+        let inputs = Inputs {
+            a,
+            b,
+            bias,
+            residual,
+        };
+        match &self.method {
+            Method::Nothing => Ok(()),
+            Method::Tiles(tiles) => tiles.run(sizes, inputs, y, scratch, crew),
+            Method::Dot { dot, transposed } => {
+                let y_len = sizes.rows * sizes.columns;
+                for (matrix, y) in y.chunks_exact_mut(y_len).enumerate() {
+                    let inputs = inputs.of(sizes, matrix);
                     if *transposed {
                         let b = bytemuck::cast_slice(inputs.b);
-                        dot.run(self.isa, inputs, b, y);
+                        dot.share(self.isa, inputs, b, y, crew)?;
                     } else {
-                        pack::unpack(sizes, inputs.b, scratch);
-                        dot.run(self.isa, inputs, scratch, y);
+                        crew.check()?;
+                        let columns = &mut scratch[..sizes.len * sizes.columns];
+                        pack::unpack(sizes, inputs.b, columns);
+                        dot.share(self.isa, inputs, columns, y, crew)?;
                     }
                     if let Activation::Unary(op) = self.epilogue.activation {
-                        unary::apply_in_place(op, self.isa, y);
+                        unary::share_in_place(op, self.isa, y, crew)?;
                     }
                 }
-                Method::Tiles(tiles) => tiles.run(sizes, inputs, y, scratch),
+                Ok(())
             }
         }
-        Ok(())
+    }
+}
+
+impl<'a> Inputs<'a> {
+    /// Returns those of one left-hand side, of all.
+    fn of(&self, sizes: &Sizes, matrix: usize) -> Inputs<'a> {
+        let (a_len, y_len) = (sizes.rows * sizes.len, sizes.rows * sizes.columns);
+        let b_bytes = sizes.len * sizes.columns * size_of::<f32>();
+        Inputs {
+            a: &self.a[matrix * a_len..][..a_len],
+            b: &self.b[sizes.rhs_of(matrix) * b_bytes..],
+            bias: self.bias,
+            residual: self.residual.map(|all| &all[matrix * y_len..][..y_len]),
+        }
     }
 }

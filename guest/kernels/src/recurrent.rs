@@ -187,8 +187,9 @@ impl Network {
         direction: &Direction<'_>,
         reverse: bool,
         memory: &mut Memory<'_>,
+        crew: Crew<'_>,
         mut emit: impl FnMut(usize, &[f32]),
-    ) {
+    ) -> Result<(), RunError> {
         let Sizes {
             steps,
             batch,
@@ -200,22 +201,24 @@ impl Network {
             let i = if reverse { chunks - 1 - i } else { i };
             let (begin, end) = (i * self.chunk, ((i + 1) * self.chunk).min(steps));
             let rows = (end - begin) * batch;
-            self.input_product.run(
+            self.input_product.share(
                 &Area::line(rows),
                 Operands {
                     lhs: &direction.x[begin * batch * input..][..rows * input],
                     weights: direction.input_weights,
                     bias: Some(memory.bias),
                     residual: None,
-                    out: memory.inputs,
+                    out: (&mut *memory.inputs).into(),
                 },
-            );
+                crew,
+            )?;
             for i in 0..end - begin {
                 let step = if reverse { end - 1 - i } else { begin + i };
-                self.run_step(direction, step, (step - begin) * batch, memory);
+                self.run_step(direction, step, (step - begin) * batch, memory, crew)?;
                 emit(step, memory.h);
             }
         }
+        Ok(())
     }
 
     /// Computes a step. `row` is where its rows begin in the chunk.
@@ -225,7 +228,8 @@ impl Network {
         step: usize,
         row: usize,
         memory: &mut Memory<'_>,
-    ) {
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
         let Sizes { batch, hidden, .. } = self.sizes;
         let width = self.sizes.width();
         let product = |product: &Product, lhs: &[f32], weights: &[f32], out: &mut [f32]| {
@@ -234,12 +238,12 @@ impl Network {
                 weights,
                 bias: None,
                 residual: None,
-                out,
+                out: out.into(),
             };
-            product.run(&Area::line(batch), operands);
+            product.share(&Area::line(batch), operands, crew)
         };
         let weights = direction.state_weights;
-        product(&self.state_product, memory.h, weights, memory.states);
+        product(&self.state_product, memory.h, weights, memory.states)?;
         let rows = Rows {
             hidden,
             batch,
@@ -261,7 +265,7 @@ impl Network {
                 let states = (&mut *memory.states, states_width);
                 cells::reset_state(isa, &rows, states, memory.h, memory.reset);
                 let weights = &weights[begin * hidden..];
-                product(reset_product, memory.reset, weights, memory.candidates);
+                product(reset_product, memory.reset, weights, memory.candidates)?;
                 let candidates = (&*memory.candidates, width - begin, 2 * hidden - begin);
                 let updates = (&*memory.states, states_width);
                 cells::update(isa, &rows, updates, candidates, memory.h);
@@ -273,6 +277,7 @@ impl Network {
                 cells::update(isa, &rows, updates, candidates, memory.h);
             }
         }
+        Ok(())
     }
 
     /// Adds both biases, but for that which the reset gate is multiplied with. Returns that one.
@@ -307,7 +312,7 @@ impl Run for Network {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let Sizes {
             steps,
@@ -355,7 +360,7 @@ impl Run for Network {
             fill(memory.c, places.c.map(part));
             let reverse = self.reverse || d == 1;
             let mut y = places.y.map(|i| bytemuck::cast_slice_mut(&mut *outputs[i]));
-            self.run_direction(&direction, reverse, &mut memory, |step, h: &[f32]| {
+            self.run_direction(&direction, reverse, &mut memory, crew, |step, h: &[f32]| {
                 if let Some(y) = &mut y {
                     let y: &mut [f32] = &mut y[(step * directions + d) * state..][..state];
                     y.copy_from_slice(h);
@@ -365,7 +370,7 @@ impl Run for Network {
                         }
                     }
                 }
-            });
+            })?;
             for (place, last) in [(places.last_h, &memory.h), (places.last_c, &memory.c)] {
                 if let Some(i) = place {
                     let out: &mut [f32] = bytemuck::cast_slice_mut(outputs[i]);

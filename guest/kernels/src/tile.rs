@@ -21,6 +21,7 @@ mod microkernel;
 pub(crate) mod product;
 
 mod emitted;
+pub(crate) mod output;
 pub(crate) mod split;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use tensorlet_plan::{Kernel, Layout};
 use tensorlet_tensor::DatumType;
 
 use crate::crew::Crew;
+use crate::crew::testing::Fresh;
 use crate::isa::Isa;
 use crate::run::{BindError, Target};
 use crate::tensor_type::{BLOCK, TensorType};
@@ -56,10 +57,10 @@ pub(crate) fn run_f32(
     Ok(bytemuck::pod_collect_to_vec(&outputs[0]))
 }
 
-/// Binds a kernel and runs it twice, the second time over what the first one left behind.
+/// Binds a kernel and runs it several times, each time over what the time before left behind: alone twice, and then with crews.
 ///
 /// # Panics
-/// If it fails, writes beyond a buffer, or the two runs differ.
+/// If it fails, writes beyond a buffer, or two runs differ.
 pub(crate) fn run_bytes(
     kernel: &Kernel,
     isa: Isa,
@@ -75,9 +76,18 @@ pub(crate) fn run_bytes(
             Guarded::new(bytes)
         })
         .collect();
-    let mut scratch = Guarded::poison(bound.scratch_bytes());
     let mut results: Vec<Vec<Vec<u8>>> = Vec::new();
-    for _ in 0..2 {
+    let bytes = bound.scratch_bytes();
+    let mut scratch = Guarded::poison(bytes);
+    let teams = [Fresh(2), Fresh(3)];
+    let alone = (None, Crew::default());
+    let [two, three] = teams
+        .each_ref()
+        .map(|team| (Some(team.0), Crew::new(Some(team), None)));
+    for (threads, crew) in [alone, alone, two, three] {
+        if let Some(threads) = threads {
+            scratch = Guarded::poison(bytes.next_multiple_of(64) * threads);
+        }
         let mut out: Vec<Guarded> = outputs
             .iter()
             .map(|output| Guarded::poison(output.stored_bytes().unwrap()))
@@ -85,12 +95,15 @@ pub(crate) fn run_bytes(
         let read: Vec<&[u8]> = aligned.iter().map(Guarded::bytes).collect();
         let mut written: Vec<&mut [u8]> = out.iter_mut().map(Guarded::bytes_mut).collect();
         bound
-            .run(&read, &mut written, scratch.bytes_mut(), Crew::default())
+            .run(&read, &mut written, scratch.bytes_mut(), crew)
             .unwrap_or_else(|error| panic!("{error}"));
         out.iter().chain([&scratch]).for_each(Guarded::check);
         results.push(out.iter().map(|out| out.bytes().to_vec()).collect());
     }
     assert_eq!(results[0], results[1], "a second run gave another result");
+    for crews in &results[2..] {
+        assert!(results[0] == *crews, "a crew gave another result");
+    }
     Ok(results.swap_remove(0))
 }
 

@@ -20,9 +20,12 @@ use tensorlet_plan::kernel::UnaryOp;
 use tensorlet_tensor::DatumType;
 
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, LINE};
 use crate::isa::Isa;
 use crate::run::{BindError, Run, RunError, Target};
+
+/// How much work functions of that many numbers are: from a quarter, of those that memory keeps waiting, to several times of it.
+const LINE_WORK: usize = LINE / 2;
 
 pub(crate) use self::exponential::{exp, exp_of_negative, log, sigmoid, tanh};
 
@@ -31,7 +34,29 @@ pub(crate) use self::exponential::{exp, exp_of_negative, log, sigmoid, tanh};
 /// # Panics
 /// If `op` does not make f32 of f32; see [`check_float`].
 pub(crate) fn apply_in_place(op: UnaryOp, isa: Isa, data: &mut [f32]) {
-    float::apply_in_place(op, isa, data);
+    float::apply_in_place(op, float::scalar(op, data), isa, data);
+}
+
+/// As [`apply_in_place`], with a crew.
+///
+/// # Errors
+/// If the call is interrupted.
+pub(crate) fn share_in_place(
+    op: UnaryOp,
+    isa: Isa,
+    data: &mut [f32],
+    crew: Crew<'_>,
+) -> Result<(), RunError> {
+    let scalar = float::scalar(op, data);
+    crew.divide(data, LINE, LINE_WORK, |_, data| {
+        float::apply_in_place(op, scalar, isa, data);
+        Ok(())
+    })
+}
+
+/// Reports whether what a function makes of a number depends, in its last digits, on the numbers that it is given with.
+pub(crate) fn sees_others(op: UnaryOp) -> bool {
+    matches!(op, UnaryOp::Sin | UnaryOp::Cos)
 }
 
 // Errors do not print the function: to print its numbers would take more code than all functions have.
@@ -101,11 +126,16 @@ impl Run for Float {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
-        let x = bytemuck::cast_slice(inputs[0]);
-        let y = bytemuck::cast_slice_mut(outputs[0]);
-        float::apply(self.op, self.isa, x, y);
-        Ok(())
+        let x: &[f32] = bytemuck::cast_slice(inputs[0]);
+        let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
+        assert_eq!(x.len(), y.len(), "a result for each number");
+        let scalar = float::scalar(self.op, x);
+        crew.divide(y, LINE, LINE_WORK, |first, y| {
+            let x = &x[first * LINE..][..y.len()];
+            float::apply(self.op, scalar, self.isa, x, y);
+            Ok(())
+        })
     }
 }

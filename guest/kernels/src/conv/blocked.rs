@@ -216,7 +216,7 @@ impl Run for Blocked {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let Some(dense) = &self.dense else {
             return Ok(());
@@ -230,8 +230,6 @@ impl Run for Blocked {
             residual: (inputs.len() > next).then(|| floats(next)),
         };
         let y = bytemuck::cast_slice_mut(outputs[0]);
-        let scratch = bytemuck::cast_slice_mut(&mut scratch[..self.scratch_bytes()]);
-        dense.run(inputs, y, scratch);
-        Ok(())
+        dense.run(inputs, y, bytemuck::cast_slice_mut(scratch), crew)
     }
 }

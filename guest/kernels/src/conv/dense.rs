@@ -4,8 +4,14 @@
 //! no window reaches into the padding. Otherwise what a chunk of outputs sees is put into scratch memory first; see
 //! [`Source`].
 
+#![expect(
+    unsafe_code,
+    reason = "threads write pieces of one output, which lie in each other's midst"
+)]
+
 mod copy;
 mod distances;
+mod division;
 
 #[cfg(test)]
 mod tests;
@@ -13,15 +19,18 @@ mod tests;
 use tensorlet_plan::kernel::Activation;
 
 use crate::attributes::Attributes;
+use crate::crew::{Crew, Pace};
 use crate::isa::Isa;
-use crate::run::{BindError, Target};
+use crate::run::{BindError, RunError, Target};
 use crate::tensor_type::BLOCK;
+use crate::tile::output::Output;
 use crate::tile::product::{Operands, Product};
 use crate::tile::{Machine, Wanted};
 use crate::unary;
 use crate::window::Axis;
 use copy::Chunk;
 use distances::{Distances, Source};
+use division::{Division, Piece};
 
 /// What a dense convolution with blocked output computes.
 #[derive(Clone, Copy, Debug)]
@@ -160,41 +169,54 @@ impl Dense {
         self.distances.scratch_len
     }
 
-    /// Computes.
+    /// Computes. Of `scratch`, each thread takes as many elements as it needs.
     ///
+    /// # Errors
+    /// If the call is interrupted.
     /// # Panics
     /// If a slice is not as long as it must be.
-    pub(super) fn run(&self, inputs: Inputs<'_>, y: &mut [f32], scratch: &mut [f32]) {
-        let (sizes, distances) = (&self.sizes, &self.distances);
-        for image in 0..distances.images {
-            for group in 0..sizes.groups {
-                let part = image * sizes.groups + group;
-                let y_at = part * sizes.out_blocks() * distances.out_block;
-                let bias_at = group * sizes.out_blocks() * BLOCK;
-                let part = Inputs {
-                    x: &inputs.x[part * distances.group..],
-                    weights: &inputs.weights[group * self.weights_len..],
-                    bias: inputs.bias.map(|bias| &bias[bias_at..]),
-                    residual: inputs.residual.map(|residual| &residual[y_at..]),
-                };
-                for first in (0..distances.units).step_by(distances.chunk) {
-                    let count = distances.chunk.min(distances.units - first);
-                    self.run_chunk(part, &mut y[y_at..], scratch, first, count);
-                }
-            }
-        }
-    }
-
-    /// Computes some units of one group of one image.
-    fn run_chunk(
+    pub(super) fn run(
         &self,
         inputs: Inputs<'_>,
         y: &mut [f32],
         scratch: &mut [f32],
-        first: usize,
-        count: usize,
-    ) {
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
         let (sizes, distances) = (&self.sizes, &self.distances);
+        let parts = distances.images * sizes.groups;
+        let rows = distances.area(sizes, distances.units).count();
+        let crew = crew.for_work(self.product.work(rows).saturating_mul(parts));
+        let division = Division::of(self, crew);
+        let y = Output::from(y);
+        let scratch = crew.places(scratch, distances.scratch_len);
+        crew.share(0..parts * division.pieces(), scratch, |index, scratch| {
+            let (part, piece) = division.find(index);
+            let group = part % sizes.groups;
+            let y_at = part * sizes.out_blocks() * distances.out_block;
+            let bias_at = group * sizes.out_blocks() * BLOCK;
+            let inputs = Inputs {
+                x: &inputs.x[part * distances.group..],
+                weights: &inputs.weights[group * self.weights_len..],
+                bias: inputs.bias.map(|bias| &bias[bias_at..]),
+                residual: inputs.residual.map(|residual| &residual[y_at..]),
+            };
+            // SAFETY: no two parts, and no two pieces of a part, have units and columns in common.
+            let y = unsafe { y.another(y_at) };
+            self.run_piece(inputs, y, scratch, &piece, crew)
+        })
+    }
+
+    /// Computes a piece of one group of one image.
+    fn run_piece(
+        &self,
+        inputs: Inputs<'_>,
+        mut y: Output<'_>,
+        scratch: &mut [f32],
+        piece: &Piece,
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        let (sizes, distances) = (&self.sizes, &self.distances);
+        let (first, count) = (piece.first, piece.units);
         let chunk = Chunk {
             sizes,
             distances,
@@ -205,11 +227,11 @@ impl Dense {
         let lhs = match distances.source {
             Source::Input => &inputs.x[first * distances.unit..],
             Source::Padded => {
-                chunk.pad(scratch);
+                chunk.pad(scratch, Pace::of(crew))?;
                 &*scratch
             }
             Source::Gathered => {
-                chunk.gather(scratch);
+                chunk.gather(scratch, Pace::of(crew))?;
                 &*scratch
             }
         };
@@ -219,21 +241,26 @@ impl Dense {
             weights: inputs.weights,
             bias: inputs.bias,
             residual: inputs.residual.map(|residual| &residual[at..]),
-            out: &mut y[at..],
+            // SAFETY: the product writes the units and columns of the piece, which are this thread's.
+            out: unsafe { y.another(at) },
         };
-        self.product.run(&distances.area(sizes, count), operands);
+        let area = distances.area(sizes, count);
+        self.product
+            .run(&area, operands, piece.columns.clone(), crew)?;
         if let Activation::Unary(op) = sizes.activation {
             // What was written lies in one piece in each block, or all in one piece.
             let len = count * distances.out_unit;
             let blocks = if distances.out_row == BLOCK {
-                sizes.out_blocks()
+                self.product.blocks(&piece.columns)
             } else {
-                1
+                0..1
             };
-            for block in 0..blocks {
+            for block in blocks {
                 let at = at + block * distances.out_block;
-                unary::apply_in_place(op, self.isa, &mut y[at..at + len]);
+                // SAFETY: as above, and pieces begin and end where blocks do.
+                unary::apply_in_place(op, self.isa, unsafe { y.slice(at, len) });
             }
         }
+        Ok(())
     }
 }

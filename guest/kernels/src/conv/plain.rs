@@ -159,18 +159,27 @@ impl Grouped {
     }
 
     /// Gathers the windows of `chunk` rows of outputs, some of which may lie beyond the last.
-    fn gather(&self, x: &[f32], first: usize, windows: &mut [f32]) {
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    fn gather(
+        &self,
+        x: &[f32],
+        first: usize,
+        windows: &mut [f32],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
         let [vertical, horizontal] = &self.axes;
         let taps = vertical.kernel * horizontal.kernel;
         let width = horizontal.output;
         let step = self.columns().next_multiple_of(COLUMNS);
-        windows.fill(0.0);
-        for (index, windows) in windows.chunks_exact_mut(step).enumerate() {
+        let gather = |index: usize, windows: &mut [f32]| {
             let (channel, tap) = (index / taps, index % taps);
             let (ky, kx) = (tap / horizontal.kernel, tap % horizontal.kernel);
             let columns = horizontal.outputs(kx);
+            windows.fill(0.0);
             if columns.is_empty() {
-                continue;
+                return;
             }
             let plane = &x[channel * vertical.input * horizontal.input..];
             let rows = vertical.outputs(ky);
@@ -187,27 +196,53 @@ impl Grouped {
                     }
                 }
             }
-        }
+        };
+        crew.divide(windows, step, step / 8, |first, windows| {
+            let windows = windows.chunks_exact_mut(step);
+            for (index, windows) in windows.enumerate() {
+                gather(first + index, windows);
+            }
+            Ok(())
+        })
     }
 
     /// Computes `chunk` rows of outputs, the last of which may be computed again if fewer are left.
-    fn rows(&self, x: &[f32], weights: &[f32], first: usize, y: &mut [f32], windows: &mut [f32]) {
-        self.gather(x, first, windows);
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    fn rows(
+        &self,
+        [x, weights]: [&[f32]; 2],
+        first: usize,
+        y: &mut [f32],
+        windows: &mut [f32],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        self.gather(x, first, windows, crew)?;
         let width = self.axes[1].output;
         let operands = Operands {
             lhs: weights,
             weights: windows,
             bias: None,
             residual: None,
-            out: &mut y[first * width..],
+            out: (&mut y[first * width..]).into(),
         };
-        self.product.run(&Area::line(self.co), operands);
+        self.product.share(&Area::line(self.co), operands, crew)
     }
 
     /// Adds bias and residual to the outputs of a part, and applies the activation.
-    fn finish(&self, bias: &[f32], residual: &[f32], y: &mut [f32]) {
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    fn finish(
+        &self,
+        bias: &[f32],
+        residual: &[f32],
+        y: &mut [f32],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
         let plane = self.axes[0].output * self.axes[1].output;
-        for (channel, y) in y.chunks_exact_mut(plane).enumerate() {
+        let finish = |channel: usize, y: &mut [f32]| {
             if let Some(&bias) = bias.get(channel) {
                 y.iter_mut().for_each(|y| *y += bias);
             }
@@ -223,7 +258,13 @@ impl Grouped {
                 }
                 Activation::Unary(op) => unary::apply_in_place(op, self.isa, y),
             }
-        }
+        };
+        crew.divide(y, plane, plane / 4, |first, y| {
+            for (index, y) in y.chunks_exact_mut(plane).enumerate() {
+                finish(first + index, y);
+            }
+            Ok(())
+        })
     }
 }
 
@@ -237,7 +278,7 @@ impl Run for Grouped {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
         let (x, weights) = (floats(0), floats(1));
@@ -248,24 +289,25 @@ impl Run for Grouped {
             &[]
         };
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
-        let scratch_bytes = self.scratch_bytes();
-        let windows: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..scratch_bytes]);
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
         let [vertical, horizontal] = &self.axes;
         let x_len = self.ci * vertical.input * horizontal.input;
         let y_len = self.co * vertical.output * horizontal.output;
         let weights_len = self.co * self.window();
-        for part in 0..self.parts {
+        let (around, within) = crew.around(self.parts);
+        let places = around.places(scratch, self.scratch_bytes() / size_of::<f32>());
+        let parts = y.chunks_exact_mut(y_len).enumerate();
+        around.share(parts, places, |(part, out), windows| {
             let group = part % self.groups;
             let x = &x[part * x_len..][..x_len];
             let weights = &weights[group * weights_len..][..weights_len];
-            let out = &mut y[part * y_len..][..y_len];
             if self.ci == 0 {
                 out.fill(0.0);
             } else {
                 // The last chunk begins early enough to be whole.
                 let last = vertical.output - self.chunk;
                 for first in (0..vertical.output).step_by(self.chunk) {
-                    self.rows(x, weights, first.min(last), out, windows);
+                    self.rows([x, weights], first.min(last), out, windows, within)?;
                 }
             }
             let bias = bias
@@ -274,8 +316,7 @@ impl Run for Grouped {
             let residual = residual
                 .get(part * y_len..)
                 .map_or(&[][..], |rest| &rest[..y_len.min(rest.len())]);
-            self.finish(bias, residual, out);
-        }
-        Ok(())
+            self.finish(bias, residual, out, within)
+        })
     }
 }

@@ -5,7 +5,9 @@
 use tensorlet_plan::kernel::Activation;
 
 use super::Inputs;
+use crate::crew::Crew;
 use crate::isa::{Isa, Vectorised};
+use crate::run::RunError;
 use crate::simd::Simd;
 
 /// How rows are multiplied with columns.
@@ -22,11 +24,78 @@ pub(super) struct Dot {
 }
 
 impl Dot {
-    /// Multiplies all rows with all columns, which lie one after the other.
+    /// Multiplies all rows with all columns, which lie one after the other: some rows at a time, or some columns of a row if there are
+    /// more of these.
     ///
+    /// # Errors
+    /// If the call is interrupted.
     /// # Panics
     /// If there are fewer columns than there must be.
-    pub(super) fn run(&self, isa: Isa, inputs: Inputs<'_>, columns: &[f32], y: &mut [f32]) {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn share(
+        &self,
+        isa: Isa,
+        inputs: Inputs<'_>,
+        columns: &[f32],
+        y: &mut [f32],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        let (len, width) = (self.len, self.columns);
+        // A number is read for each product.
+        let work = 1 + len / 4;
+        if width <= super::FEW {
+            return crew.divide(y, width * SUMS, work * width * SUMS, |first, y| {
+                let (first, count) = (first * SUMS, y.len() / width);
+                let inputs = Inputs {
+                    a: &inputs.a[first * len..][..count * len],
+                    residual: inputs.residual.map(|all| &all[first * width..]),
+                    ..inputs
+                };
+                self.run(isa, inputs, columns, y);
+                Ok(())
+            });
+        }
+        for (row, y) in y.chunks_exact_mut(width).enumerate() {
+            crew.divide(y, SUMS, work * SUMS, |first, y| {
+                let first = first * SUMS;
+                let inputs = Inputs {
+                    a: &inputs.a[row * len..][..len],
+                    bias: inputs.bias.map(|bias| &bias[first..]),
+                    residual: inputs.residual.map(|all| &all[row * width + first..]),
+                    ..inputs
+                };
+                let columns = &columns[first * len..];
+                let columns_of_piece = Self {
+                    columns: y.len(),
+                    ..*self
+                };
+                columns_of_piece.run(isa, inputs, columns, y);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Multiplies all rows with all columns, which lie one after the other.
+    ///
+    /// # Errors
+    /// None.
+    /// # Panics
+    /// If there are fewer columns than there must be.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) fn share(
+        &self,
+        isa: Isa,
+        inputs: Inputs<'_>,
+        columns: &[f32],
+        y: &mut [f32],
+        _crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        self.run(isa, inputs, columns, y);
+        Ok(())
+    }
+
+    fn run(&self, isa: Isa, inputs: Inputs<'_>, columns: &[f32], y: &mut [f32]) {
         isa.run(Rows {
             dot: self,
             inputs,

@@ -5,14 +5,22 @@
 //!   cache.
 //! - A plain right-hand side for few rows is read where it lies, but for the last columns if they fill no vector.
 
-use tensorlet_plan::kernel::{Activation, MatMul};
+#![expect(
+    unsafe_code,
+    reason = "threads write pieces of one output, which lie in each other's midst"
+)]
 
+use tensorlet_plan::kernel::{Activation, MatMul, UnaryOp};
+
+use super::division::{Division, Piece};
 use super::pack::{self, Rhs};
 use super::{Inputs, Sizes};
 use crate::attributes::Attributes;
+use crate::crew::Crew;
 use crate::isa::Isa;
-use crate::run::{BindError, Target};
+use crate::run::{BindError, RunError, Target};
 use crate::tensor_type::BLOCK;
+use crate::tile::output::Output;
 use crate::tile::product::{Area, Operands, PART, Product, Shape};
 use crate::tile::{Segment, Wanted};
 use crate::unary;
@@ -27,7 +35,7 @@ const ROWS_TO_PACK: usize = 12;
 /// A product by tiles.
 pub(super) struct Tiles {
     isa: Isa,
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     /// How many rows are computed at a time.
     chunk: usize,
     /// What right-hand sides are multiplied with when they are packed.
@@ -37,22 +45,22 @@ pub(super) struct Tiles {
 
 /// Some neighbouring columns.
 #[derive(Clone, Copy, Debug)]
-struct Columns {
+pub(super) struct Columns {
     /// The first column.
     first: usize,
     /// How many.
     count: usize,
     /// Whether they are packed before they are used.
-    packed: bool,
+    pub(super) packed: bool,
     /// How many are computed at a time.
-    slab: usize,
+    pub(super) slab: usize,
 }
 
 /// Some neighbouring columns, and what computes them.
-struct Part {
-    columns: Columns,
+pub(super) struct Part {
+    pub(super) columns: Columns,
     /// Computes a slab.
-    product: Product,
+    pub(super) product: Product,
     /// Computes the last slab, if it has fewer columns.
     last: Option<Product>,
 }
@@ -211,66 +219,129 @@ impl Tiles {
         lens.max().unwrap_or(0)
     }
 
-    /// Computes one left-hand side.
+    /// Computes all left-hand sides. Of `scratch`, each thread takes as many elements as it needs.
+    ///
+    /// # Errors
+    /// If the call is interrupted.
     pub(super) fn run(
         &self,
         sizes: &Sizes,
         inputs: Inputs<'_>,
         y: &mut [f32],
         scratch: &mut [f32],
-    ) {
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        let work = self.parts.iter().map(|part| part.work(sizes)).sum();
+        let crew = crew.for_work(work);
+        let division = Division::of(self, sizes, crew);
         let op = match self.activation {
             Activation::Unary(op) => Some(op),
             _ => None,
         };
-        let is_one_slab =
-            matches!(self.parts.as_slice(), [part] if part.columns.slab == part.columns.count);
-        for part in &self.parts {
-            let Columns {
-                first,
-                count,
-                packed,
-                slab,
-            } = part.columns;
-            for start in (0..count).step_by(slab) {
-                let count = slab.min(count - start);
-                let first = first + start;
-                let product = part.last.as_ref().filter(|_| count < slab);
-                let product = product.unwrap_or(&part.product);
-                let weights = if packed {
-                    let packed = &mut scratch[..count.next_multiple_of(BLOCK) * sizes.len];
-                    pack::pack(
-                        self.isa,
-                        sizes,
-                        inputs.b,
-                        [first, count],
-                        self.scale,
-                        packed,
-                    );
-                    &*packed
-                } else {
-                    bytemuck::cast_slice(inputs.b)
-                };
-                for row in (0..sizes.rows).step_by(self.chunk) {
-                    let rows = self.chunk.min(sizes.rows - row);
-                    let at = row * sizes.columns + first;
-                    let operands = Operands {
-                        lhs: &inputs.a[row * sizes.len..],
-                        weights,
-                        bias: inputs.bias.map(|bias| &bias[first..]),
-                        residual: inputs.residual.map(|residual| &residual[at..]),
-                        out: &mut y[at..],
-                    };
-                    product.run(&Area::line(rows), operands);
-                    if let Some(op) = op.filter(|_| is_one_slab) {
-                        // While it is in a cache.
-                        unary::apply_in_place(op, self.isa, &mut y[at..][..rows * sizes.columns]);
-                    }
-                }
+        let is_early = |op: &UnaryOp| division.has_whole_rows() && !unary::sees_others(*op);
+        let early = op.filter(is_early);
+        let output = Output::from(&mut *y);
+        let places = crew.places(scratch, self.scratch_len(sizes));
+        crew.share(0..division.count(), places, |index, scratch| {
+            let piece = division.find(index);
+            // SAFETY: no two pieces have results in common.
+            let y = unsafe { output.another(piece.matrix * sizes.rows * sizes.columns) };
+            let inputs = inputs.of(sizes, piece.matrix);
+            self.run_piece(sizes, inputs, &piece, (y, early), scratch, crew)
+        })?;
+        match op {
+            Some(op) if early.is_none() => unary::share_in_place(op, self.isa, y, crew),
+            _ => Ok(()),
+        }
+    }
+
+    /// Computes a piece, and a function of its results if there is one.
+    fn run_piece(
+        &self,
+        sizes: &Sizes,
+        inputs: Inputs<'_>,
+        piece: &Piece<'_>,
+        (mut y, op): (Output<'_>, Option<UnaryOp>),
+        scratch: &mut [f32],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        let Columns {
+            first,
+            packed,
+            slab,
+            ..
+        } = piece.columns;
+        let weights = if packed {
+            let blocks = piece.product.blocks(&piece.groups);
+            let begin = blocks.start * BLOCK;
+            let count = (blocks.end * BLOCK).min(slab) - begin;
+            let len = blocks.len() * BLOCK * sizes.len;
+            pack::pack(
+                self.isa,
+                sizes,
+                inputs.b,
+                [first + begin, count],
+                self.scale,
+                &mut scratch[begin * sizes.len..][..len],
+            );
+            &*scratch
+        } else {
+            bytemuck::cast_slice(inputs.b)
+        };
+        for row in piece.rows.clone().step_by(self.chunk) {
+            let rows = self.chunk.min(piece.rows.end - row);
+            let at = row * sizes.columns + first;
+            let operands = Operands {
+                lhs: &inputs.a[row * sizes.len..],
+                weights,
+                bias: inputs.bias.map(|bias| &bias[first..]),
+                residual: inputs.residual.map(|residual| &residual[at..]),
+                // SAFETY: the product writes the rows and columns of the piece, which are this thread's.
+                out: unsafe { y.another(at) },
+            };
+            let area = Area::line(rows);
+            piece
+                .product
+                .run(&area, operands, piece.groups.clone(), crew)?;
+            if let Some(op) = op {
+                // SAFETY: as above, and these are whole rows. They are in a cache now.
+                let y = unsafe { y.slice(at, rows * sizes.columns) };
+                unary::apply_in_place(op, self.isa, y);
             }
         }
-        if let Some(op) = op.filter(|_| !is_one_slab) {
-            unary::apply_in_place(op, self.isa, y);
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Returns how much work all its columns are.
+    fn work(&self, sizes: &Sizes) -> usize {
+        let slab = self.product.work(sizes.rows);
+        slab.saturating_mul(self.slabs() * sizes.matrices())
+    }
+
+    /// Returns how many slabs there are.
+    pub(super) fn slabs(&self) -> usize {
+        self.columns.count.div_ceil(self.columns.slab)
+    }
+
+    /// Returns the columns of a slab.
+    pub(super) fn slab(&self, index: usize) -> Columns {
+        let Columns {
+            first, count, slab, ..
+        } = self.columns;
+        let begin = index * slab;
+        Columns {
+            first: first + begin,
+            slab: slab.min(count - begin),
+            ..self.columns
         }
+    }
+
+    /// Returns what computes a slab of so many columns.
+    pub(super) fn product(&self, columns: usize) -> &Product {
+        let last = self.last.as_ref();
+        last.filter(|_| columns < self.columns.slab)
+            .unwrap_or(&self.product)
     }
 }

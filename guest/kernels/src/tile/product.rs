@@ -4,12 +4,14 @@ use std::ops::Range;
 
 use tensorlet_plan::kernel::Activation;
 
+use crate::crew::{Crew, Pace};
 use crate::isa::Isa;
-use crate::run::{BindError, Target};
+use crate::run::{BindError, RunError, Target};
 use crate::tensor_type::BLOCK;
 use crate::tile::emitted::EmittedTiles;
 use crate::tile::functions::{self, Machine};
 use crate::tile::microkernel::Job;
+use crate::tile::output::Output;
 use crate::tile::split::{self, Group};
 use crate::tile::{Segment, TileRun};
 
@@ -54,6 +56,11 @@ pub(crate) struct Area {
 }
 
 impl Area {
+    /// Returns how many rows there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lines.saturating_mul(self.rows)
+    }
+
     /// One line.
     pub(crate) fn line(rows: usize) -> Self {
         Self {
@@ -77,7 +84,7 @@ pub(crate) struct Operands<'a> {
     /// Laid out as the output.
     pub(crate) residual: Option<&'a [f32]>,
     /// Where the results go.
-    pub(crate) out: &'a mut [f32],
+    pub(crate) out: Output<'a>,
 }
 
 /// A product whose shape has been checked, with the functions that compute it.
@@ -209,23 +216,110 @@ impl Product {
             .checked_add(columns)
     }
 
-    /// Computes.
+    /// Computes, in parts that the crew divides among its threads.
     ///
+    /// # Errors
+    /// If the call is interrupted.
     /// # Panics
     /// If an operand is not as long as it must be.
-    pub(crate) fn run(&self, area: &Area, mut operands: Operands<'_>) {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn share(
+        &self,
+        area: &Area,
+        operands: Operands<'_>,
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        let groups = self.groups.len();
+        let work = self.work(area.count()) / groups.max(1);
+        let pieces = groups.div_ceil(crew.step(groups, work));
+        if pieces <= 1 {
+            return self.run(area, operands, 0..groups, crew);
+        }
+        let out = &operands.out;
+        crew.share(0..pieces, std::iter::repeat(()), |piece, ()| {
+            let operands = Operands {
+                // SAFETY: each part writes other columns.
+                out: unsafe { out.another(0) },
+                ..operands
+            };
+            self.run(area, operands, self.piece(piece, pieces), crew)
+        })
+    }
+
+    /// Returns the groups of columns that are one of so many pieces. It begins and ends where a block does.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn piece(&self, piece: usize, pieces: usize) -> Range<usize> {
+        let cut = |piece: usize| {
+            let at = self.groups.len() * piece / pieces;
+            let in_block = |group: &&Group| group.first % 2 == 1;
+            at + self.groups[at..].iter().take_while(in_block).count()
+        };
+        cut(piece)..cut(piece + 1)
+    }
+
+    /// Returns the blocks of columns that groups are in.
+    pub(crate) fn blocks(&self, groups: &Range<usize>) -> Range<usize> {
+        let Some(groups) = self.groups.get(groups.clone()) else {
+            return 0..0;
+        };
+        match (groups.first(), groups.last()) {
+            (Some(first), Some(last)) => first.first / 2..(last.first + last.halves).div_ceil(2),
+            _ => 0..0,
+        }
+    }
+
+    /// Computes.
+    ///
+    /// # Errors
+    /// None.
+    /// # Panics
+    /// If an operand is not as long as it must be.
+    #[cfg(target_arch = "wasm32")]
+    #[inline(always)]
+    pub(crate) fn share(
+        &self,
+        area: &Area,
+        operands: Operands<'_>,
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        self.run(area, operands, 0..self.groups.len(), crew)
+    }
+
+    /// Returns how many groups of columns there are.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Returns how much work so many rows are; see [`Crew::step`].
+    pub(crate) fn work(&self, rows: usize) -> usize {
+        work(rows, self.len, self.shape.columns)
+    }
+
+    /// Computes some groups of columns, on this thread.
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    /// # Panics
+    /// If an operand is not as long as it must be.
+    pub(crate) fn run(
+        &self,
+        area: &Area,
+        mut operands: Operands<'_>,
+        groups: Range<usize>,
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
         let shape = &self.shape;
-        let fits = |len: Option<usize>, slice: &[f32]| len.is_some_and(|len| len <= slice.len());
+        let fits = |len: Option<usize>, found: usize| len.is_some_and(|len| len <= found);
         assert!(
-            fits(self.lhs_len(area), operands.lhs),
+            fits(self.lhs_len(area), operands.lhs.len()),
             "the left-hand side is too short"
         );
         assert!(
-            fits(self.weights_len(), operands.weights),
+            fits(self.weights_len(), operands.weights.len()),
             "the weights are too short"
         );
         assert!(
-            fits(self.out_len(area), operands.out),
+            fits(self.out_len(area), operands.out.len()),
             "the output is too short"
         );
         let columns = shape.columns.next_multiple_of(BLOCK / 2);
@@ -241,14 +335,15 @@ impl Product {
         assert!(
             operands
                 .residual
-                .is_none_or(|residual| fits(self.out_len(area), residual)),
+                .is_none_or(|residual| fits(self.out_len(area), residual.len())),
             "the residual is too short"
         );
         if area.rows == 0 || area.lines == 0 {
-            return;
+            return Ok(());
         }
+        let mut pace = Pace::of(crew);
         for part in 0..self.parts.len() {
-            for group in &self.groups {
+            for group in &self.groups[groups.clone()] {
                 let mut job = self.job(group, part, &mut operands);
                 let (lhs, residual, out) = (job.run.lhs, job.run.residual, job.run.out);
                 for line in 0..area.lines {
@@ -258,45 +353,55 @@ impl Product {
                         job.run.residual = residual.wrapping_add(line * area.out_line);
                     }
                     // SAFETY: the operands are as long as the shape and the area demand, as checked above.
-                    unsafe { self.run_line(group, area.rows, &mut job) };
+                    unsafe { self.run_line(group, area.rows, &mut job, &mut pace)? };
                 }
             }
         }
+        Ok(())
     }
 
     /// Computes a group of columns of a line.
     ///
     /// # Safety
     /// What the job says about memory must be true for so many rows.
-    unsafe fn run_line(&self, group: &Group, rows: usize, job: &mut Job) {
+    unsafe fn run_line(
+        &self,
+        group: &Group,
+        rows: usize,
+        job: &mut Job,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), RunError> {
         let (tiles, higher) = split::tiles(rows, group.rows);
         let low = rows / tiles;
         for (rows, tiles) in [(low + 1, higher), (low, tiles - higher)] {
-            if tiles == 0 {
-                continue;
-            }
-            job.run.tiles = tiles;
-            // SAFETY: the caller's.
-            unsafe {
-                match self.emitted.function(rows, group.halves, job.columns) {
-                    Some(function) => function(&job.run),
-                    None => {
-                        let function = functions::function(self.isa, rows, group.halves)
-                            .expect("there are tiles of all heights up to the group's");
-                        function(job);
+            let work = work(rows, self.len, group.halves * (BLOCK / 2));
+            let mut left = tiles;
+            while left > 0 {
+                let tiles = pace.take(&mut left, work)?;
+                job.run.tiles = tiles;
+                // SAFETY: the caller's.
+                unsafe {
+                    match self.emitted.function(rows, group.halves, job.columns) {
+                        Some(function) => function(&job.run),
+                        None => {
+                            let function = functions::function(self.isa, rows, group.halves)
+                                .expect("there are tiles of all heights up to the group's");
+                            function(job);
+                        }
+                    }
+                    if self.is_filled_after(group) {
+                        fill(job, rows * tiles, group.halves);
                     }
                 }
-                if self.is_filled_after(group) {
-                    fill(job, rows * tiles, group.halves);
+                let done = rows * tiles;
+                job.run.lhs = job.run.lhs.wrapping_add(done * job.lhs_stride);
+                job.run.out = job.run.out.wrapping_add(done * job.out_stride);
+                if !job.run.residual.is_null() {
+                    job.run.residual = job.run.residual.wrapping_add(done * job.out_stride);
                 }
             }
-            let done = rows * tiles;
-            job.run.lhs = job.run.lhs.wrapping_add(done * job.lhs_stride);
-            job.run.out = job.run.out.wrapping_add(done * job.out_stride);
-            if !job.run.residual.is_null() {
-                job.run.residual = job.run.residual.wrapping_add(done * job.out_stride);
-            }
         }
+        Ok(())
     }
 
     /// Returns what the tiles of a group have in common.
@@ -359,6 +464,14 @@ impl Product {
         let end = (group.first + group.halves) * (BLOCK / 2);
         self.shape.whole_blocks && end >= self.shape.columns && !end.is_multiple_of(BLOCK)
     }
+}
+
+/// Returns how much work so many sums of so many products are.
+fn work(rows: usize, len: usize, columns: usize) -> usize {
+    /// How many products a fast machine adds in a nanosecond.
+    const PRODUCTS: usize = 32;
+    let sums = rows.saturating_mul(columns);
+    sums.saturating_mul(len.saturating_add(PRODUCTS)) / PRODUCTS
 }
 
 /// Divides rows into parts of so many elements, the last one excepted, which may have fewer.

@@ -16,12 +16,12 @@ use crate::simd::Simd;
 /// The most lanes that a vector has.
 const MAX_LANES: usize = 16;
 
-/// Replaces numbers by a function of them.
+/// Replaces numbers by a function of them, the scalar one if there is one: see [`scalar`].
 ///
 /// # Panics
 /// If `op` is not one of [`is_float`].
-pub(super) fn apply_in_place(op: UnaryOp, isa: Isa, data: &mut [f32]) {
-    if let Some(function) = scalar(op, data) {
+pub(super) fn apply_in_place(op: UnaryOp, scalar: Option<Scalar>, isa: Isa, data: &mut [f32]) {
+    if let Some(function) = scalar {
         for number in data {
             *number = function(*number);
         }
@@ -37,13 +37,13 @@ pub(super) fn apply_in_place(op: UnaryOp, isa: Isa, data: &mut [f32]) {
     }
 }
 
-/// Writes a function of each number.
+/// Writes a function of each number, the scalar one if there is one: see [`scalar`].
 ///
 /// # Panics
 /// If `op` is not one of [`is_float`], or the lengths differ.
-pub(super) fn apply(op: UnaryOp, isa: Isa, from: &[f32], to: &mut [f32]) {
+pub(super) fn apply(op: UnaryOp, scalar: Option<Scalar>, isa: Isa, from: &[f32], to: &mut [f32]) {
     assert_eq!(from.len(), to.len(), "a result for each number");
-    let at = match scalar(op, from) {
+    let at = match scalar {
         Some(_) => 0,
         None => from.len() - from.len() % MAX_LANES,
     };
@@ -53,7 +53,7 @@ pub(super) fn apply(op: UnaryOp, isa: Isa, from: &[f32], to: &mut [f32]) {
         return;
     }
     rest.copy_from_slice(&from[at..]);
-    apply_in_place(op, isa, rest);
+    apply_in_place(op, scalar, isa, rest);
 }
 
 /// Writes a function of each number of `from`, or of what is there to begin with; whole vectors. Large, hence once for all.
@@ -88,8 +88,11 @@ pub(super) fn is_float(op: UnaryOp) -> bool {
     )
 }
 
-/// Returns the function of one number, if it is not computed by vectors.
-fn scalar(op: UnaryOp, data: &[f32]) -> Option<fn(f32) -> f32> {
+/// A function of one number.
+pub(super) type Scalar = fn(f32) -> f32;
+
+/// Returns the function of one number, if vectors do not compute it of these numbers.
+pub(super) fn scalar(op: UnaryOp, data: &[f32]) -> Option<Scalar> {
     let is_huge = |number: &f32| number.abs() > trigonometric::LIMIT;
     Some(match op {
         UnaryOp::Sin if data.iter().any(is_huge) => f32::sin,

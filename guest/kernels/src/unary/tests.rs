@@ -263,7 +263,13 @@ fn any_length_in_place_or_not() {
         for len in (0..=33).chain([63, 64, 65, 1000]) {
             let x: Vec<f32> = (0..len).map(|i| i as f32 * 0.25 - 4.0).collect();
             let mut y = vec![7.0f32; len + 1];
-            float::apply(UnaryOp::LeakyRelu { alpha: 0.5 }, isa, &x, &mut y[..len]);
+            float::apply(
+                UnaryOp::LeakyRelu { alpha: 0.5 },
+                None,
+                isa,
+                &x,
+                &mut y[..len],
+            );
             let mut expected: Vec<f32> = x
                 .iter()
                 .map(|x| if *x > 0.0 { *x } else { x / 2.0 })

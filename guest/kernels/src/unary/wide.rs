@@ -47,7 +47,8 @@ impl Run for Half {
             } else {
                 bytemuck::cast_slice::<_, f16>(x).convert_to_f32_slice(chunk);
             }
-            float::apply_in_place(self.op, self.isa, chunk);
+            let scalar = float::scalar(self.op, chunk);
+            float::apply_in_place(self.op, scalar, self.isa, chunk);
             if brief {
                 bytemuck::cast_slice_mut::<_, bf16>(y).convert_from_f32_slice(chunk);
             } else {

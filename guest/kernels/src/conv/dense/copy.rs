@@ -4,7 +4,13 @@ use std::ops::Range;
 
 use super::Sizes;
 use super::distances::Distances;
+use crate::crew::Pace;
+use crate::run::RunError;
 use crate::window::Axis;
+
+/// How much work it is to copy a line, and how many numbers more are as much work as 1; see [`Crew::step`](crate::Crew).
+const COPY: usize = 4;
+const COPIED: usize = 8;
 
 /// Some units of the output, and what they are computed from.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +27,10 @@ pub(crate) struct Chunk<'a> {
 
 impl Chunk<'_> {
     /// Copies the lines that the units see, with zeros around them.
-    pub(crate) fn pad(&self, scratch: &mut [f32]) {
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    pub(crate) fn pad(&self, scratch: &mut [f32], mut pace: Pace<'_>) -> Result<(), RunError> {
         let (sizes, lanes) = (self.sizes, self.distances.lanes);
         let [vertical, horizontal] = &sizes.axes;
         let (first_line, first_column, lines) = if self.distances.one_line {
@@ -37,6 +46,7 @@ impl Chunk<'_> {
             for line in 0..seen {
                 let at = block * self.distances.block + line * line_len;
                 let to = &mut scratch[at..at + line_len];
+                pace.count(COPY + line_len / COPIED)?;
                 let Some(row) = line.checked_sub(top).filter(|row| *row < rows.len()) else {
                     to.fill(0.0);
                     continue;
@@ -51,10 +61,14 @@ impl Chunk<'_> {
                 to.copy_from_slice(&self.x[from..from + to.len()]);
             }
         }
+        Ok(())
     }
 
     /// Copies a picture of the outputs for each tap of the window: the pixel that it sees.
-    pub(crate) fn gather(&self, scratch: &mut [f32]) {
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    pub(crate) fn gather(&self, scratch: &mut [f32], mut pace: Pace<'_>) -> Result<(), RunError> {
         let (sizes, distances) = (self.sizes, self.distances);
         let [vertical, horizontal] = &sizes.axes;
         let lanes = distances.lanes;
@@ -66,6 +80,7 @@ impl Chunk<'_> {
                     for line in 0..self.units {
                         let at = distances.tap(ky, kx) + block * distances.block + line * line_len;
                         let to = &mut scratch[at..at + line_len];
+                        pace.count(COPY + line_len / COPIED)?;
                         if !vertical.taps(self.first + line).contains(&ky) || columns.is_empty() {
                             to.fill(0.0);
                             continue;
@@ -83,6 +98,7 @@ impl Chunk<'_> {
                 }
             }
         }
+        Ok(())
     }
 }
 
