@@ -5,6 +5,7 @@
 mod builder;
 mod errors;
 mod fuzz;
+mod offload;
 mod outputs;
 mod random;
 mod rows;

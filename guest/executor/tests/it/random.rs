@@ -8,16 +8,16 @@ use crate::builder::{Builder, Random, Shifted, load};
 
 /// What a value is: columns, and where each of its columns comes from.
 #[derive(Clone)]
-struct Expected {
+pub(crate) struct Expected {
     id: ValueId,
     /// For each column, which column of the input it is and what it is multiplied with.
     columns: Vec<(usize, f32)>,
 }
 
-const INPUT_COLUMNS: usize = 5;
+pub(crate) const INPUT_COLUMNS: usize = 5;
 
 /// A plan over rows of `INPUT_COLUMNS` numbers that negates, cuts, joins, copies and renames.
-fn random_plan(random: &mut Random) -> (Plan<'static>, Vec<Expected>) {
+pub(crate) fn random_plan(random: &mut Random) -> (Plan<'static>, Vec<Expected>) {
     let mut builder = Builder::new(&["x:f32[N,5]"]);
     let mut values = vec![Expected {
         id: ValueId(0),

@@ -11,10 +11,10 @@ use tract_onnx::pb::{
 
 use crate::builder::{Builder, elements, load, tensor};
 
-const F32: i32 = 1;
+pub(crate) const F32: i32 = 1;
 
 /// An ONNX tensor with dims that are numbers or symbols.
-fn info(name: &str, elem_type: i32, dims: &[&str]) -> ValueInfoProto {
+pub(crate) fn info(name: &str, elem_type: i32, dims: &[&str]) -> ValueInfoProto {
     use tensor_shape_proto::dimension::Value;
 
     let dim = |text: &&str| tensor_shape_proto::Dimension {
@@ -41,7 +41,7 @@ fn info(name: &str, elem_type: i32, dims: &[&str]) -> ValueInfoProto {
 }
 
 /// A model of nodes given as operator, inputs, output.
-fn model(
+pub(crate) fn model(
     nodes: &[(&str, &[&str], &str)],
     input: ValueInfoProto,
     outputs: &[(&str, i32)],
@@ -83,7 +83,7 @@ fn model(
 }
 
 /// Adds a tract step with these outputs.
-fn tract_step(
+pub(crate) fn tract_step(
     builder: &mut Builder,
     subgraph: &[u8],
     one_row: bool,
@@ -111,7 +111,7 @@ fn tract_step(
 }
 
 /// Negates by a kernel, keeps the positive numbers by tract, negates again.
-fn between_kernels(one_row: bool) -> Plan<'static> {
+pub(crate) fn between_kernels(one_row: bool) -> Plan<'static> {
     let dims: &[&str] = if one_row { &["1", "2"] } else { &["N", "2"] };
     let relu = model(
         &[("Relu", &["x"], "y")],

@@ -10,7 +10,7 @@ use tensorlet_plan::{Kernel, Layout, Plan, Storage, ValueId};
 
 use crate::builder::Builder;
 
-pub(super) fn all() -> Vec<Plan<'static>> {
+pub(crate) fn all() -> Vec<Plan<'static>> {
     vec![
         elements(),
         comparisons(),
