@@ -8,6 +8,7 @@ use tensorlet_runtime::{LoadOptions, PredictErrorKind};
 use crate::neighbour::{Neighbour, engine};
 use crate::plans;
 use crate::puppet::{Answer, MEMORY_BYTES, Puppet, STAGE, Script};
+use crate::steps;
 
 /// Where the input of a segment lies, of at most half a megabyte, and where its output goes, which may be larger.
 const INPUT: u32 = STAGE + 0x8_0000;
@@ -22,12 +23,12 @@ fn ends_soon(what: &str, plan: &Plan<'_>, input_bytes: u32) {
     let mut neighbour = Neighbour::new(&engine);
     let puppet = Puppet::load_with(&engine, LoadOptions::default());
     let script = Script::new()
-        .grow(0x400)
+        .grow(0x1000)
         .offer_plan(0, plan)
         .poke_words(LISTS, &[INPUT, input_bytes])
         .places(&[LISTS + 64, OUTPUT])
         .run(0, [LISTS, 0], [LISTS, 1]);
-    let error = puppet.play_within(Duration::from_millis(50), &script);
+    let error = puppet.play_within(Duration::from_millis(200), &script);
     let error = error.expect_err(what);
     assert_eq!(
         error.kind(),
@@ -44,6 +45,40 @@ fn ends_soon(what: &str, plan: &Plan<'_>, input_bytes: u32) {
 #[test]
 fn many_steps_end_at_the_deadline() {
     ends_soon("many products", &plans::powers(256, 20_000), 4 * 256 * 256);
+}
+
+#[test]
+fn a_long_product_ends_at_the_deadline() {
+    ends_soon("product", &steps::product(), 4);
+}
+
+#[test]
+fn a_long_convolution_ends_at_the_deadline() {
+    ends_soon("convolution", &steps::convolution(), 4);
+}
+
+#[test]
+#[ignore = "this kernel does not ask its crew"]
+fn a_long_pooling_ends_at_the_deadline() {
+    ends_soon("pooling", &steps::pool(), 4 * 256);
+}
+
+#[test]
+#[ignore = "this kernel does not ask its crew"]
+fn a_long_normalisation_ends_at_the_deadline() {
+    ends_soon("normalisation", &steps::lrn(), 4 << 17);
+}
+
+#[test]
+#[ignore = "this kernel does not ask its crew"]
+fn a_long_attention_ends_at_the_deadline() {
+    ends_soon("attention", &steps::attention(), 4 << 18);
+}
+
+#[test]
+#[ignore = "this kernel does not ask its crew"]
+fn a_long_recurrence_ends_at_the_deadline() {
+    ends_soon("recurrence", &steps::recurrence(), 4 << 18);
 }
 
 #[test]

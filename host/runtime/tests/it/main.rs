@@ -7,10 +7,13 @@
 mod builder;
 mod deadlines;
 mod fallbacks;
+mod fuzz;
 mod loads;
 mod logs;
 mod neighbour;
 mod plans;
 mod puppet;
+mod resources;
 mod runs;
 mod sharing;
+mod steps;
