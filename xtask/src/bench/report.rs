@@ -89,7 +89,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "one process. Medians of the differences of turns; and differences of the least times\n"
+            "one process. Medians of the differences of turns, and differences of the least times; copied once: after another call\n"
         )?;
         let crossings = self
             .cases
@@ -266,7 +266,7 @@ mod tests {
             efficientnet-lite0, 1×3×224×224  3.300 ms  1.67  2.310 ms  1.90   0.70   2.420 ms  1.86   0.73
 
             One call, one thread: crossing is offloaded − executor, fresh instance is fresh − offloaded. All take turns in
-            one process. Medians of the differences of turns; and differences of the least times
+            one process. Medians of the differences of turns, and differences of the least times; copied once: after another call
 
             model, input                     inputs, outputs  copied once  crossing  by least times  fresh instance  by least times
             ───────────────────────────────  ───────────────  ───────────  ────────  ──────────────  ──────────────  ──────────────
