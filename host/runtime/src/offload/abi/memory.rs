@@ -51,6 +51,10 @@ pub(super) fn split<'m>(
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "a list of one range is what is meant"
+)]
 mod tests {
     use super::*;
 
