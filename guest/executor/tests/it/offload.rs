@@ -9,9 +9,8 @@ use tensorlet_executor::{Executor, LoadOptions, Offload, SegmentBytes, State};
 use tensorlet_plan::Plan;
 use tensorlet_tensor::NamedTensor;
 
-use crate::builder::{Random, Shifted, load};
+use crate::builder::{Random, load};
 use crate::fuzz::samples;
-use crate::random::{INPUT_COLUMNS, random_plan};
 
 /// A host that computes each segment with an executor of its own, unless it refuses.
 struct Host {
@@ -209,7 +208,8 @@ mod between_tract_steps {
     use tensorlet_plan::{Kernel, Storage, SubgraphFormat, SymbolId, TractStep, Value, ValueId};
 
     use super::*;
-    use crate::builder::Builder;
+    use crate::builder::{Builder, Shifted};
+    use crate::random::{INPUT_COLUMNS, random_plan};
     use crate::tract_steps::{F32, between_kernels, info, model, tract_step};
 
     #[test]
