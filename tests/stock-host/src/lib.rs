@@ -3,6 +3,8 @@
 //! It knows the WIT package `tensorlet:model`, and depends on no crate of Tensorlet: what runs here runs on any host of components. The tests make
 //! components, and compare what they answer here with what ONNX Runtime answers.
 
+#![forbid(unsafe_code)]
+
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Result, Store};
 
