@@ -8,9 +8,9 @@
 //! instances. Whatever goes wrong is an answer that makes the guest compute by itself, a number in [`OffloadCounts`] and, the first time, a line
 //! in the log; only a deadline ends the call.
 //!
-//! - [`abi`] reads arguments in place and writes results straight to the guest's memory.
-//! - [`constants`] finds the constants in the component's mapped image, so that they need not be copied.
-//! - [`counts`] counts.
+//! - `abi` reads arguments in place and writes results straight to the guest's memory.
+//! - `constants` finds the constants in the component's mapped image, so that they need not be copied.
+//! - `counts` counts.
 
 mod abi;
 mod constants;
