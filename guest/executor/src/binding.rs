@@ -4,6 +4,7 @@ mod cache;
 mod places;
 
 use tensorlet_kernels::{Crew, Run, RunError, TensorType};
+use tensorlet_plan::kernel::ConvWeights;
 use tensorlet_plan::{Kernel, Step, Value, ValueId};
 
 pub(crate) use cache::Cache;
@@ -33,6 +34,8 @@ pub(crate) struct Binding {
     outputs: Vec<BoundOutput>,
     /// For steps that one thread computes.
     arena_bytes: usize,
+    /// About how many bytes it takes itself, with what kernels have worked out.
+    bytes: usize,
     /// The most that a step needs for each further thread.
     scratch_bytes: usize,
 }
@@ -87,6 +90,7 @@ impl Binding {
             })
             .collect();
         let types = types(program, &sizes)?;
+        let bytes = bytes(program, &types)?;
         let mut places = Places::assign(program, &types)?;
 
         let target = program.target();
@@ -115,6 +119,7 @@ impl Binding {
             sizes,
             steps,
             segments,
+            bytes,
             inputs: places.inputs_to_copy(program, &types),
             input_bytes: types[..program.inputs]
                 .iter()
@@ -175,6 +180,11 @@ impl Binding {
             .ok_or(PredictError::OutOfMemory {
                 expected_bytes: isize::MAX as usize,
             })
+    }
+
+    /// Returns about how many bytes the binding takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Runs the steps for one row, in an arena that is long enough for the crew. The caller's tensors have the lengths that the
@@ -260,6 +270,50 @@ fn failed(step: &Step, error: RunError) -> PredictError {
     match error {
         RunError::Interrupted(interrupted) => interrupted.into(),
         error => PredictError::in_step(&step.name, &error),
+    }
+}
+
+/// What a step takes by itself.
+const STEP_BYTES: usize = 1024;
+
+/// What a kernel works out for each index of an axis, if it does: where it comes from, and what for.
+const INDEX_BYTES: usize = 32;
+
+/// Returns about how many bytes a binding takes.
+///
+/// # Errors
+/// If that is more than an arena may have: dims may be large though there are few elements. In WebAssembly, memory itself is limited.
+fn bytes(program: &Program, types: &[Option<TensorType>]) -> Result<usize, PredictError> {
+    if cfg!(target_arch = "wasm32") {
+        return Ok(0);
+    }
+    let mut bytes = program.steps.len().saturating_mul(STEP_BYTES);
+    for step in program.steps.iter().filter(|step| has_tables(&step.kernel)) {
+        let outputs = step
+            .outputs
+            .iter()
+            .filter_map(|id| types[id.index()].as_ref());
+        for &dim in outputs.flat_map(|tensor| &tensor.dims) {
+            bytes = bytes.saturating_add(dim.saturating_mul(INDEX_BYTES));
+        }
+    }
+    if bytes > program.max_arena_bytes.max(MIN_BYTES) {
+        return Err(PredictError::OutOfMemory {
+            expected_bytes: bytes,
+        });
+    }
+    Ok(bytes)
+}
+
+/// A binding may take so many bytes even if an arena may not.
+const MIN_BYTES: usize = 1 << 20;
+
+/// Reports whether a kernel keeps something for each index of an axis.
+fn has_tables(kernel: &Kernel) -> bool {
+    match kernel {
+        Kernel::Pool(_) | Kernel::Resize(_) => true,
+        Kernel::Conv(conv) => conv.weights == ConvWeights::Depthwise,
+        _ => false,
     }
 }
 

@@ -98,6 +98,16 @@ impl Executor {
         Ok(executor)
     }
 
+    /// Returns about how many bytes the bindings take that are remembered, with what kernels have worked out for them.
+    pub fn bound_bytes(&self) -> usize {
+        self.bindings.bytes()
+    }
+
+    /// Forgets all bindings. Those in use stay until their calls are over.
+    pub fn forget_bindings(&self) {
+        self.bindings.clear();
+    }
+
     /// Offers segments to who may compute them, so that the first call need not wait for it.
     pub fn offer_segments(&self) {
         if let Some(offloaded) = &self.program.offloaded {

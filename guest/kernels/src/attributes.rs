@@ -4,6 +4,10 @@ use std::fmt;
 
 /// Shows attributes as they are; in WebAssembly, that there are some. Formatting them takes more code there than a kernel, and whoever compiled
 /// the plan was told by the same kernel, natively.
+#[cfg_attr(
+    target_arch = "wasm32",
+    expect(dead_code, reason = "nothing of it is shown")
+)]
 pub(crate) struct Attributes<'a, T>(pub(crate) &'a T);
 
 #[cfg(not(target_arch = "wasm32"))]

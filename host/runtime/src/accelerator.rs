@@ -7,6 +7,7 @@
 //! The engine verifies a segment before an accelerator sees it, keeps those of different components apart, and never asks for one
 //! that was declined again. An accelerator that fails costs speed: the component computes by itself then.
 
+mod budget;
 mod cpu;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::time::Instant;
 
 use tensorlet_plan::Plan;
 
+pub use budget::{MemoryBudget, Reservation};
 pub use cpu::{Cpu, CpuOptions};
 pub use tensorlet_executor::SharedConstants;
 
@@ -24,7 +26,8 @@ pub trait Accelerator: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Takes a segment, after [`Plan::verify_segment`] has passed it. `constants` are the plan's, and stay where they are for as long as
-    /// they are held. A call may take `memory_bytes`, the model's own limit, for what is neither constant, input nor output.
+    /// they are held. The budget is the component's: a call may take as
+    /// much for what is neither constant, input nor output, and what stays from one call to the next is reserved.
     ///
     /// # Errors
     /// If it does not compute such a segment, or memory is short.
@@ -32,7 +35,7 @@ pub trait Accelerator: fmt::Debug + Send + Sync {
         &self,
         plan: &Plan<'_>,
         constants: SharedConstants,
-        memory_bytes: u64,
+        budget: &MemoryBudget,
     ) -> Result<Arc<dyn LoadedSegment>, SegmentError>;
 }
 

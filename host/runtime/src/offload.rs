@@ -27,7 +27,7 @@ use tensorlet_plan::Plan;
 use tensorlet_plan::segments::MAX_SEGMENTS;
 use wasmtime::component::Component;
 
-use crate::accelerator::{Accelerator, LoadedSegment, SegmentError};
+use crate::accelerator::{Accelerator, LoadedSegment, MemoryBudget, Reservation, SegmentError};
 
 pub(crate) use abi::add_to_linker;
 use counts::Counters;
@@ -35,6 +35,9 @@ pub use counts::OffloadCounts;
 
 /// The most bytes that a segment's plan may have, without constants. That of a network of hundreds of layers has a tenth of it.
 pub const MAX_PLAN_BYTES: usize = 4 << 20;
+
+/// How many times its own length a plan takes in memory at most, read and loaded.
+const PLAN_FACTOR: u64 = 32;
 
 /// The most steps and the most values that a segment may have. Binding takes about a microsecond for each, and is not interrupted.
 pub const MAX_STEPS: usize = 1 << 16;
@@ -45,8 +48,8 @@ pub(crate) struct Segments {
     accelerator: Arc<dyn Accelerator>,
     /// What the guest's memory is an image of.
     component: Component,
-    /// What a call may take beside constants, inputs and outputs.
-    memory_bytes: u64,
+    /// What the host keeps for the component.
+    budget: MemoryBudget,
     slots: Mutex<BTreeMap<u32, Slot>>,
     counters: Counters,
 }
@@ -54,8 +57,14 @@ pub(crate) struct Segments {
 /// What is known of a segment.
 #[derive(Clone)]
 enum Slot {
-    Loaded(Arc<dyn LoadedSegment>),
+    Loaded(Arc<Held>),
     Declined,
+}
+
+/// A segment, and what is reserved for its plan.
+struct Held {
+    segment: Arc<dyn LoadedSegment>,
+    _reservation: Reservation,
 }
 
 /// What the host would do with a segment.
@@ -76,7 +85,7 @@ impl Segments {
         Self {
             accelerator,
             component,
-            memory_bytes,
+            budget: MemoryBudget::new(memory_bytes),
             slots: Mutex::default(),
             counters,
         }
@@ -89,7 +98,7 @@ impl Segments {
 
     fn find(&self, index: u32) -> Availability {
         match self.slot(index) {
-            Some(Slot::Loaded(_)) => Availability::Loaded,
+            Some(Slot::Loaded(..)) => Availability::Loaded,
             Some(Slot::Declined) => Availability::Declined,
             None if (index as usize) < MAX_SEGMENTS => Availability::Wanted,
             None => Availability::Declined,
@@ -114,20 +123,31 @@ impl Segments {
         let loaded = guarded(|| {
             // Copied, as the constants are written to be shared.
             let bytes = bounded(&memory[plan])?.to_vec();
+            let plan_bytes = bytes.len() as u64 * PLAN_FACTOR;
+            let reservation = self.budget.reserve(plan_bytes).ok_or_else(|| {
+                SegmentError::OutOfMemory(format!(
+                    "expected a plan that takes less than {plan_bytes} bytes beside what the component has"
+                ))
+            })?;
             verified(&bytes, &memory[constants.clone()])?;
-            let (constants, copied_bytes) = constants::share(&self.component, memory, constants)?;
+            let (constants, copied_bytes) =
+                constants::share(&self.component, memory, constants, &self.budget)?;
             let plan = verified(&bytes, (*constants).as_ref())?;
-            let segment =
-                self.accelerator
-                    .load(&plan, Arc::clone(&constants), self.memory_bytes)?;
-            Ok((segment, copied_bytes))
+            let segment = self
+                .accelerator
+                .load(&plan, Arc::clone(&constants), &self.budget)?;
+            let held = Held {
+                segment,
+                _reservation: reservation,
+            };
+            Ok((Arc::new(held), copied_bytes))
         });
         self.counters.loaded(
             index,
             loaded.as_ref().map(|(_, copied_bytes)| *copied_bytes),
         );
         let slot = match &loaded {
-            Ok((segment, _)) => Slot::Loaded(Arc::clone(segment)),
+            Ok((held, _)) => Slot::Loaded(Arc::clone(held)),
             Err(SegmentError::OutOfMemory(_)) => return loaded.map(drop),
             Err(_) => Slot::Declined,
         };
@@ -139,7 +159,7 @@ impl Segments {
     /// Returns a segment that is loaded.
     fn loaded(&self, index: u32) -> Result<Arc<dyn LoadedSegment>, Refused> {
         match self.slot(index) {
-            Some(Slot::Loaded(segment)) => Ok(segment),
+            Some(Slot::Loaded(held)) => Ok(Arc::clone(&held.segment)),
             Some(Slot::Declined) => Err(Refused::Error(SegmentError::Declined(
                 "it was declined before".into(),
             ))),
@@ -160,7 +180,7 @@ impl Segments {
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Loaded(_) => "Loaded",
+            Self::Loaded(..) => "Loaded",
             Self::Declined => "Declined",
         })
     }

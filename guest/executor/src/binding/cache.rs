@@ -42,6 +42,21 @@ impl Cache {
         bindings.last().cloned()
     }
 
+    /// Returns about how many bytes the bindings take.
+    pub(crate) fn bytes(&self) -> usize {
+        let bindings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = bindings.iter().map(|binding| binding.bytes());
+        bytes.fold(0, usize::saturating_add)
+    }
+
+    /// Forgets all bindings.
+    pub(crate) fn clear(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     /// Returns how many bindings are remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

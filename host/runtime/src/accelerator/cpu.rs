@@ -1,14 +1,14 @@
 //! The processor: the executor that components contain, compiled natively.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tensorlet_executor::{Executor, LoadOptions, PredictError, State};
 use tensorlet_kernels::Crew;
 use tensorlet_plan::Plan;
 
-use super::{Accelerator, LoadedSegment, SegmentError, SharedConstants};
+use super::{Accelerator, LoadedSegment, MemoryBudget, Reservation, SegmentError, SharedConstants};
 use crate::threads::Threads;
 use crate::watchdog::now;
 
@@ -73,11 +73,11 @@ impl Accelerator for Cpu {
         &self,
         plan: &Plan<'_>,
         constants: SharedConstants,
-        memory_bytes: u64,
+        budget: &MemoryBudget,
     ) -> Result<Arc<dyn LoadedSegment>, SegmentError> {
-        let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
+        let limit_bytes = usize::try_from(budget.limit_bytes()).unwrap_or(usize::MAX);
         let options = LoadOptions {
-            max_arena_bytes: self.max_arena_bytes.min(memory_bytes),
+            max_arena_bytes: self.max_arena_bytes.min(limit_bytes),
             constants: Some(constants),
             ..LoadOptions::default()
         };
@@ -86,7 +86,8 @@ impl Accelerator for Cpu {
         Ok(Arc::new(CpuSegment {
             executor,
             threads: Arc::clone(&self.threads),
-            states: Mutex::default(),
+            budget: budget.clone(),
+            kept: Mutex::default(),
         }))
     }
 }
@@ -95,8 +96,17 @@ impl Accelerator for Cpu {
 struct CpuSegment {
     executor: Executor,
     threads: Arc<Threads>,
-    /// Those that no call is using.
-    states: Mutex<Vec<State>>,
+    budget: MemoryBudget,
+    kept: Mutex<Kept>,
+}
+
+/// What stays from one call to the next.
+#[derive(Default)]
+struct Kept {
+    /// The memory of calls, while none uses it.
+    states: Vec<(State, Reservation)>,
+    /// What the executor remembers of sizes.
+    bindings: Option<Reservation>,
 }
 
 impl LoadedSegment for CpuSegment {
@@ -115,23 +125,48 @@ impl LoadedSegment for CpuSegment {
         let is_late = || deadline.is_some_and(|deadline| deadline <= now());
         let interrupt: &(dyn Fn() -> bool + Sync) = &is_late;
         let crew = Crew::new(Some(&team), deadline.map(|_| interrupt));
-        let mut state = self.states(Vec::pop).unwrap_or_default();
+        let (mut state, reservation) = match self.kept().states.pop() {
+            Some((state, reservation)) => (state, Some(reservation)),
+            None => (State::new(), None),
+        };
         let result = self
             .executor
             .run_with(&mut state, sizes, inputs, outputs, crew);
-        self.states(|states| {
-            if states.len() < MAX_STATES {
-                states.push(state);
-            }
-        });
+        self.keep(state, reservation);
         result.map_err(segment_error)
     }
 }
 
 impl CpuSegment {
-    fn states<R>(&self, work: impl FnOnce(&mut Vec<State>) -> R) -> R {
-        // A list of states is valid at any time.
-        work(&mut self.states.lock().unwrap_or_else(PoisonError::into_inner))
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Whatever is in it is whole.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the memory of a call, and what the executor has learnt, as far as the budget allows.
+    fn keep(&self, state: State, reservation: Option<Reservation>) {
+        let reserved = |reservation: Option<Reservation>, bytes: usize| {
+            let bytes = bytes as u64;
+            match reservation {
+                Some(reservation) if reservation.bytes() == bytes => Some(reservation),
+                // What was reserved before is returned first, so that both need not fit.
+                reservation => {
+                    drop(reservation);
+                    self.budget.reserve(bytes)
+                }
+            }
+        };
+        let mut kept = self.kept();
+        let bindings = kept.bindings.take();
+        kept.bindings = reserved(bindings, self.executor.bound_bytes());
+        if kept.bindings.is_none() {
+            self.executor.forget_bindings();
+        }
+        if kept.states.len() < MAX_STATES
+            && let Some(reservation) = reserved(reservation, state.arena_bytes())
+        {
+            kept.states.push((state, reservation));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tensorlet_executor::SharedConstants;
 use wasmtime::component::Component;
 
-use crate::accelerator::SegmentError;
+use crate::accelerator::{MemoryBudget, Reservation, SegmentError};
 
 /// Images begin at multiples of this, or of a multiple of it.
 const PAGE_BYTES: usize = 4096;
@@ -35,6 +35,7 @@ pub(super) fn share(
     component: &Component,
     memory: &mut [u8],
     range: Range<usize>,
+    budget: &MemoryBudget,
 ) -> Result<Shared, SegmentError> {
     let image = Image(component.clone());
     let constants = &mut memory[range.clone()];
@@ -44,6 +45,11 @@ pub(super) fn share(
         return Ok((Arc::new(InImage { image, begin, len }), 0));
     }
     let len = constants.len() + ALIGN_BYTES;
+    let reservation = budget.reserve(len as u64).ok_or_else(|| {
+        SegmentError::OutOfMemory(format!(
+            "expected constants of less than {len} bytes beside what the component has"
+        ))
+    })?;
     let mut room: Box<[u8]> = bytemuck::try_zeroed_slice_box(len).map_err(|()| {
         SegmentError::OutOfMemory(format!("expected {len} bytes for constants, found fewer"))
     })?;
@@ -53,6 +59,7 @@ pub(super) fn share(
         room,
         begin,
         len: constants.len(),
+        _reservation: reservation,
     };
     Ok((Arc::new(copied), constants.len() as u64))
 }
@@ -65,9 +72,24 @@ fn find(image: &[u8], bytes: &[u8], address: usize) -> Option<usize> {
         return None;
     }
     let places = (address % PAGE_BYTES..image.len()).step_by(PAGE_BYTES);
-    let mut places = places.take_while(|&place| bytes.len() <= image.len() - place);
-    let is_there = |&place: &usize| image[place..][..bytes.len()] == *bytes;
-    places.find(is_there)
+    // Elsewhere than where the image begins, honest bytes differ at once. Those of a component that makes them alike at every place would take
+    // the square of their number to compare: they are copied.
+    let mut left = image.len() + bytes.len();
+    for place in places.take_while(|&place| bytes.len() <= image.len() - place) {
+        let same = same_pages(&image[place..][..bytes.len()], bytes);
+        if same == bytes.len() {
+            return Some(place);
+        }
+        left = left.checked_sub(same)?;
+    }
+    None
+}
+
+/// Returns how many bytes are the same from the beginning on, in whole pages, or all.
+fn same_pages(a: &[u8], b: &[u8]) -> usize {
+    let pages = a.chunks(PAGE_BYTES).zip(b.chunks(PAGE_BYTES));
+    let same = pages.take_while(|(a, b)| a == b);
+    same.map(|(page, _)| page.len()).sum()
 }
 
 /// Takes the pages of a guest's constants out of its page table: comparing put them there, the guest has no use for them, and resetting an instance
@@ -129,6 +151,7 @@ struct Copied {
     room: Box<[u8]>,
     begin: usize,
     len: usize,
+    _reservation: Reservation,
 }
 
 impl AsRef<[u8]> for Copied {
@@ -175,6 +198,18 @@ mod tests {
         unmap(&mut bytes[..PAGE_BYTES / 2], &same[..PAGE_BYTES / 2]);
         unmap(&mut [], &[]);
         assert!(bytes == same);
+    }
+
+    #[test]
+    fn bytes_that_are_alike_everywhere_are_not_looked_for_long() {
+        let mut room = vec![7; 65 * PAGE_BYTES];
+        let begin = room.as_ptr().addr().wrapping_neg() % PAGE_BYTES;
+        let image = &mut room[begin..][..64 * PAGE_BYTES];
+        image[64 * PAGE_BYTES - 1] = 8;
+        let bytes = image[32 * PAGE_BYTES..].to_vec();
+        assert_eq!(find(image, &bytes, 0), None, "it is at the last place");
+        let few = image[62 * PAGE_BYTES..].to_vec();
+        assert_eq!(find(image, &few, 0), Some(62 * PAGE_BYTES));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tensorlet_plan::Plan;
-use tensorlet_runtime::accelerator::{LoadedSegment, SegmentError, SharedConstants};
+use tensorlet_runtime::accelerator::{LoadedSegment, MemoryBudget, SegmentError, SharedConstants};
 use tensorlet_runtime::{Accelerator, CallOptions, Cpu, Instance, OffloadCounts, PredictErrorKind};
 use tensorlet_tensor::NamedTensor;
 use tracing::Level;
@@ -55,13 +55,13 @@ impl Accelerator for Faulty {
         &self,
         plan: &Plan<'_>,
         constants: SharedConstants,
-        memory_bytes: u64,
+        budget: &MemoryBudget,
     ) -> Result<Arc<dyn LoadedSegment>, SegmentError> {
         match &self.fault {
             Fault::Load(error) => Err(error.clone()),
             Fault::LoadPanics => panic!("as the test wants"),
             fault => Ok(Arc::new(FaultySegment {
-                segment: self.cpu.load(plan, constants, memory_bytes)?,
+                segment: self.cpu.load(plan, constants, budget)?,
                 fault: fault.clone(),
             })),
         }

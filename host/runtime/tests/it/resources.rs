@@ -24,7 +24,6 @@ fn limited(memory_bytes: u64) -> Puppet {
 }
 
 #[test]
-#[ignore = "what is copied is not counted over a component's segments"]
 fn constants_that_are_copied_are_limited() {
     let limit = 8 * u64::from(MEGABYTE);
     let puppet = limited(limit);
@@ -60,7 +59,6 @@ fn wide_pool() -> Plan<'static> {
 }
 
 #[test]
-#[ignore = "what kernels work out when they are bound is not counted"]
 fn tables_are_limited() {
     let puppet = limited(64 * u64::from(MEGABYTE));
     let plan = wide_pool();
