@@ -78,44 +78,45 @@ impl Run for Float {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
-        let fold = |how: Fold<'_>, y: &mut [f32]| float::fold(how, self.isa, &self.shape, x, y);
+        let fold =
+            |how: Fold<'_>, y: &mut [f32]| float::fold(how, self.isa, &self.shape, x, y, crew);
         let each = |y: &mut [f32], function: fn(f32) -> f32| {
             for y in y {
                 *y = function(*y);
             }
         };
         match self.op {
-            ReduceOp::Sum => fold(Fold::Sum(Sum::OF_NUMBERS), y),
+            ReduceOp::Sum => fold(Fold::Sum(Sum::OF_NUMBERS), y)?,
             ReduceOp::Mean => {
-                fold(Fold::Sum(Sum::OF_NUMBERS), y);
+                fold(Fold::Sum(Sum::OF_NUMBERS), y)?;
                 let count = self.shape.count() as f32;
                 for y in y {
                     *y /= count;
                 }
             }
-            ReduceOp::Max => fold(Fold::Extreme(Extreme::LARGEST), y),
-            ReduceOp::Min => fold(Fold::Extreme(Extreme::SMALLEST), y),
-            ReduceOp::Product => float::multiply(&self.shape, x, y),
-            ReduceOp::L1 => fold(Fold::Sum(Sum::OF_MAGNITUDES), y),
+            ReduceOp::Max => fold(Fold::Extreme(Extreme::LARGEST), y)?,
+            ReduceOp::Min => fold(Fold::Extreme(Extreme::SMALLEST), y)?,
+            ReduceOp::Product => float::multiply(&self.shape, x, y, crew)?,
+            ReduceOp::L1 => fold(Fold::Sum(Sum::OF_MAGNITUDES), y)?,
             ReduceOp::L2 => {
-                fold(Fold::Squares, y);
+                fold(Fold::Squares, y)?;
                 each(y, f32::sqrt);
             }
-            ReduceOp::SumSquare => fold(Fold::Squares, y),
+            ReduceOp::SumSquare => fold(Fold::Squares, y)?,
             ReduceOp::LogSum => {
-                fold(Fold::Sum(Sum::OF_NUMBERS), y);
+                fold(Fold::Sum(Sum::OF_NUMBERS), y)?;
                 each(y, f32::ln);
             }
             ReduceOp::LogSumExp => {
                 let offsets = &mut bytemuck::cast_slice_mut(scratch)[..y.len()];
-                fold(Fold::Extreme(Extreme::LARGEST), offsets);
+                fold(Fold::Extreme(Extreme::LARGEST), offsets)?;
                 // Infinity minus itself would be NaN.
                 each(offsets, |max| if max.is_finite() { max } else { 0.0 });
-                fold(Fold::Exponentials(offsets), y);
+                fold(Fold::Exponentials(offsets), y)?;
                 for (y, offset) in y.iter_mut().zip(offsets) {
                     *y = y.ln() + *offset;
                 }
