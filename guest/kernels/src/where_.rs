@@ -71,28 +71,25 @@ impl Choice {
     ) -> Result<(), RunError> {
         let (a, b): (&[T], &[T]) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
         let y: &mut [T] = bytemuck::cast_slice_mut(y);
-        self.nest.share((y, 1), WORK, crew, |rows, y| {
-            let steps = self.nest.row.strides;
-            for (row, y) in y.chunks_exact_mut(rows.len.max(1)).enumerate() {
-                let begin =
-                    |operand: usize| rows.operands[operand] + row * self.nest.rows.strides[operand];
-                let len = |operand: usize| (rows.len - 1) * steps[operand] + 1;
-                let condition = &condition[begin(0)..][..len(0)];
-                let a = &a[begin(1)..][..len(1)];
-                let b = &b[begin(2)..][..len(2)];
-                choose_row(condition, (a, steps[1]), (b, steps[2]), steps[0], y);
-            }
+        let [step, a_step, b_step] = self.nest.row.strides;
+        self.nest.share_rows((y, 1), WORK, crew, |begin, y| {
+            let [begin, a_begin, b_begin] = begin;
+            let last = y.len() - 1;
+            let condition = &condition[begin..][..last * step + 1];
+            let a = &a[a_begin..][..last * a_step + 1];
+            let b = &b[b_begin..][..last * b_step + 1];
+            choose_row((condition, step), (a, a_step), (b, b_step), y);
             Ok(())
         })
     }
 }
 
 /// Chooses the elements of a row.
+#[inline(always)]
 fn choose_row<T: Pod>(
-    condition: &[u8],
+    (condition, condition_step): (&[u8], usize),
     (a, a_step): (&[T], usize),
     (b, b_step): (&[T], usize),
-    condition_step: usize,
     y: &mut [T],
 ) {
     let mut done = 0;

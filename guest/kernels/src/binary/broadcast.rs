@@ -180,6 +180,37 @@ impl Nest {
         Ok(())
     }
 
+    /// As [`share`](Self::share), where `compute` is given one row at a time: the first element of each operand, and where it goes.
+    ///
+    /// # Errors
+    /// As [`share`](Self::share).
+    pub(crate) fn share_rows<T: Send>(
+        &self,
+        y: (&mut [T], usize),
+        work: usize,
+        crew: Crew<'_>,
+        compute: impl Fn([usize; OPERANDS], &mut [T]) -> Result<(), RunError> + Sync,
+    ) -> Result<(), RunError> {
+        let width = y.1;
+        #[cfg(not(target_arch = "wasm32"))]
+        return self.share(y, work, crew, |rows, y| {
+            for (row, y) in y.chunks_exact_mut((rows.len * width).max(1)).enumerate() {
+                let begin = |i: usize| rows.operands[i] + row * self.rows.strides[i];
+                compute(std::array::from_fn(begin), y)?;
+            }
+            Ok(())
+        });
+        #[cfg(target_arch = "wasm32")]
+        {
+            let _ = (work, crew);
+            let rows = y.0.chunks_exact_mut((self.row.size * width).max(1));
+            for (index, y) in rows.enumerate() {
+                compute(self.row(index).operands, y)?;
+            }
+            Ok(())
+        }
+    }
+
     /// Returns where each group of rows begins, in order.
     #[cfg(any(test, target_arch = "wasm32"))]
     pub(crate) fn groups(&self) -> impl Iterator<Item = Group> {

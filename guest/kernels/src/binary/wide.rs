@@ -54,16 +54,10 @@ impl Wide {
         crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let y_width = self.output.width_bytes();
-        self.nest.share((y, y_width), WORK, crew, |rows, y| {
-            let [a_stride, b_stride, _] = self.nest.rows.strides;
-            let [a_begin, b_begin, _] = rows.operands;
-            let y = y.chunks_exact_mut((rows.len * y_width).max(1));
-            for (row, y) in y.enumerate() {
-                let begin = [a_begin + row * a_stride, b_begin + row * b_stride];
-                self.run_row::<N>([a, b], begin, y)?;
-            }
-            Ok(())
-        })
+        self.nest
+            .share_rows((y, y_width), WORK, crew, |[a_begin, b_begin, _], y| {
+                self.run_row::<N>([a, b], [a_begin, b_begin], y)
+            })
     }
 
     /// Computes one row, whose operands begin at these elements.

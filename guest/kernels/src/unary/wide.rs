@@ -5,7 +5,6 @@ use half::{bf16, f16};
 use tensorlet_plan::kernel::UnaryOp;
 use tensorlet_tensor::DatumType;
 
-use super::float;
 use crate::cast::wide::{self, CHUNK};
 use crate::crew::Crew;
 use crate::isa::Isa;
@@ -49,8 +48,7 @@ impl Run for Half {
                 } else {
                     bytemuck::cast_slice::<_, f16>(x).convert_to_f32_slice(chunk);
                 }
-                let scalar = float::scalar(self.op, chunk);
-                float::apply_in_place(self.op, scalar, self.isa, chunk);
+                super::apply_in_place(self.op, self.isa, chunk);
                 if brief {
                     bytemuck::cast_slice_mut::<_, bf16>(y).convert_from_f32_slice(chunk);
                 } else {
