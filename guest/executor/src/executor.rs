@@ -339,33 +339,47 @@ impl Executor {
         &self,
         binding: &Binding,
         state: &mut State,
+        #[cfg_attr(
+            target_arch = "wasm32",
+            expect(unused_mut, reason = "all rows come one by one")
+        )]
         mut rows: Rows<'_>,
         crew: Crew<'_>,
         after_step: &mut dyn FnMut(usize),
     ) -> Result<(), PredictError> {
-        let program = &self.program;
-        let threads = crew.size();
-        let shared = if threads > 1 {
-            rows.len() / threads * threads
-        } else {
-            0
-        };
-        if shared < rows.len() {
-            // The longest arena is asked for first, so that none is allocated twice.
-            state.workplaces(1, binding.arena_bytes(threads)?)?;
-        }
-        if shared > 0 {
-            let workplaces = state.workplaces(threads, binding.arena_bytes(1)?)?;
-            let rows = rows.by_ref().take(shared);
-            crew.share(rows, workplaces.iter_mut(), |row, workplace| {
-                binding.run(program, workplace, row, crew.alone(), &mut |_| ())
-            })?;
-        }
-        for row in rows {
-            let workplace = &mut state.workplaces(1, 0)?[0];
-            binding.run(program, workplace, row, crew, after_step)?;
+        #[cfg(not(target_arch = "wasm32"))]
+        self.share_rows(binding, state, &mut rows, crew)?;
+        if rows.len() > 0 {
+            let workplace = state.first(binding.arena_bytes(crew.size())?)?;
+            for row in rows {
+                binding.run(&self.program, workplace, row, crew, after_step)?;
+            }
         }
         Ok(())
+    }
+
+    /// Computes rows, each by one thread, as long as there is one for every thread.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn share_rows(
+        &self,
+        binding: &Binding,
+        state: &mut State,
+        rows: &mut Rows<'_>,
+        crew: Crew<'_>,
+    ) -> Result<(), PredictError> {
+        let threads = crew.size();
+        let shared = rows.len() / threads * threads;
+        if threads == 1 || shared == 0 {
+            return Ok(());
+        }
+        if shared < rows.len() {
+            // The longest arena is asked for first, so that none is allocated twice.
+            state.first(binding.arena_bytes(threads)?)?;
+        }
+        let workplaces = state.workplaces(threads, binding.arena_bytes(1)?)?;
+        crew.share(rows.take(shared), workplaces, |row, workplace| {
+            binding.run(&self.program, workplace, row, crew.alone(), &mut |_| ())
+        })
     }
 
     fn allocate_outputs(

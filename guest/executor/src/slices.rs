@@ -394,10 +394,9 @@ impl<'a> Frame<'a> {
         );
         // SAFETY: the index is in bounds. The list is borrowed for `'a`, and only read.
         let output = unsafe { *row.outputs.cast::<*mut [u8]>().add(index) };
-        assert_eq!(
-            len.checked_mul(row.count),
-            Some(output.len()),
-            "rows of the caller's output"
+        assert!(
+            len.checked_mul(row.count) == Some(output.len()),
+            "expected an output of so many rows"
         );
         let begin = row.index * len;
         // SAFETY: the row is one of those that the output has, so it has at least `begin` bytes.

@@ -9,8 +9,11 @@ use crate::slices::SliceLists;
 /// What a call leaves in it does not change the next.
 #[derive(Debug, Default)]
 pub struct State {
-    /// One for each thread that computes rows; the first also for those that are computed by several.
-    workplaces: Vec<Workplace>,
+    /// The calling thread's, and that of rows that several threads compute.
+    first: Workplace,
+    /// One for each further thread that computes rows.
+    #[cfg(not(target_arch = "wasm32"))]
+    others: Vec<Workplace>,
 }
 
 /// The memory that one row at a time is computed in.
@@ -31,34 +34,51 @@ impl State {
 
     /// Returns how many bytes it has.
     pub fn arena_bytes(&self) -> usize {
-        self.workplaces
-            .iter()
-            .map(|workplace| workplace.arena.len())
-            .sum()
+        let bytes = self.first.arena.len();
+        #[cfg(not(target_arch = "wasm32"))]
+        let others = self.others.iter().map(|other| other.arena.len());
+        #[cfg(not(target_arch = "wasm32"))]
+        let bytes = bytes + others.sum::<usize>();
+        bytes
     }
 
     /// Drops what the last call left outside of the arenas.
+    #[cfg(feature = "tract")]
     pub(crate) fn forget(&mut self) {
-        #[cfg(feature = "tract")]
-        for workplace in &mut self.workplaces {
-            workplace.dynamic.clear();
+        self.first.dynamic.clear();
+        #[cfg(not(target_arch = "wasm32"))]
+        for other in &mut self.others {
+            other.dynamic.clear();
         }
     }
 
+    /// Drops what the last call left outside of the arenas.
+    #[cfg(not(feature = "tract"))]
+    pub(crate) fn forget(&mut self) {}
+
+    /// Returns the first place to work, with an arena of at least so many bytes.
+    pub(crate) fn first(&mut self, arena_bytes: usize) -> Result<&mut Workplace, PredictError> {
+        self.first.reserve(arena_bytes)?;
+        Ok(&mut self.first)
+    }
+
     /// Returns so many places to work, each with an arena of at least so many bytes.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn workplaces(
         &mut self,
         count: usize,
         arena_bytes: usize,
-    ) -> Result<&mut [Workplace], PredictError> {
-        if self.workplaces.len() < count {
-            self.workplaces.resize_with(count, Workplace::default);
+    ) -> Result<impl Iterator<Item = &mut Workplace> + Send, PredictError> {
+        let others = count - 1;
+        if self.others.len() < others {
+            self.others.resize_with(others, Workplace::default);
         }
-        let workplaces = &mut self.workplaces[..count];
-        for workplace in &mut *workplaces {
-            workplace.reserve(arena_bytes)?;
+        let others = &mut self.others[..others];
+        self.first.reserve(arena_bytes)?;
+        for other in &mut *others {
+            other.reserve(arena_bytes)?;
         }
-        Ok(workplaces)
+        Ok(std::iter::once(&mut self.first).chain(others))
     }
 
     /// Returns the value that the last row wrote, whose dims only the data decided.
@@ -67,10 +87,7 @@ impl State {
         &self,
         value: tensorlet_plan::ValueId,
     ) -> Result<tensorlet_tensor::Tensor, String> {
-        match self.workplaces.first() {
-            Some(workplace) => workplace.dynamic.to_tensor(value),
-            None => Err("expected a row, found none".into()),
-        }
+        self.first.dynamic.to_tensor(value)
     }
 }
 

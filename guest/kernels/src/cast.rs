@@ -9,6 +9,7 @@ use tensorlet_plan::Layout;
 use tensorlet_tensor::DatumType;
 
 use self::wide::CHUNK;
+use crate::arrange::bytes::copy;
 use crate::bind::Types;
 use crate::crew::Crew;
 use crate::run::{BindError, Run, RunError};
@@ -45,27 +46,29 @@ impl Run for Cast {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         let (x_width, y_width) = (self.from.width_bytes(), self.to.width_bytes());
         assert_eq!(x.len() / x_width, y.len() / y_width, "a number for each");
         if self.from == self.to && self.from != DatumType::Bool {
-            y.copy_from_slice(x);
-            return Ok(());
+            return copy(x, y, crew);
         }
-        let mut integers = [0; CHUNK];
-        let mut floats = [0.0; CHUNK];
-        for (x, y) in x.chunks(CHUNK * x_width).zip(y.chunks_mut(CHUNK * y_width)) {
-            let len = x.len() / x_width;
-            if self.from.is_float() {
-                wide::read_floats(self.from, x, &mut floats[..len]);
-                wide::write_floats(&floats[..len], self.to, y);
-            } else {
-                wide::read_integers(self.from, x, &mut integers[..len]);
-                wide::write_integers(self.from, &integers[..len], self.to, y);
+        crew.divide(y, CHUNK * y_width, CHUNK, |first, y| {
+            let x = &x[first * CHUNK * x_width..];
+            let mut integers = [0; CHUNK];
+            let mut floats = [0.0; CHUNK];
+            for (x, y) in x.chunks(CHUNK * x_width).zip(y.chunks_mut(CHUNK * y_width)) {
+                let len = x.len() / x_width;
+                if self.from.is_float() {
+                    wide::read_floats(self.from, x, &mut floats[..len]);
+                    wide::write_floats(&floats[..len], self.to, y);
+                } else {
+                    wide::read_integers(self.from, x, &mut integers[..len]);
+                    wide::write_integers(self.from, &integers[..len], self.to, y);
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

@@ -11,6 +11,8 @@ mod divide;
 mod share;
 
 #[cfg(test)]
+mod families;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

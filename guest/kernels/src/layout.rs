@@ -75,7 +75,7 @@ impl Run for Relayout {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
@@ -84,15 +84,24 @@ impl Run for Relayout {
         }
         let plain_row = self.channels * self.pixels;
         let blocked_row = self.channels.next_multiple_of(BLOCK) * self.pixels;
+        let block = BLOCK * self.pixels;
         for row in 0..self.rows {
             if self.to_blocked {
                 let channels = &x[row * plain_row..][..plain_row];
                 let blocks = &mut y[row * blocked_row..][..blocked_row];
-                block_rows(channels, blocks, self.pixels);
+                crew.divide(blocks, block, block / 8, |first, blocks| {
+                    let channels = &channels[first * block..];
+                    let channels = &channels[..channels.len().min(blocks.len())];
+                    block_rows(channels, blocks, self.pixels);
+                    Ok(())
+                })?;
             } else {
                 let blocks = &x[row * blocked_row..][..blocked_row];
                 let channels = &mut y[row * plain_row..][..plain_row];
-                row_from_blocked(blocks, channels, self.pixels);
+                crew.divide(channels, block, block / 8, |first, channels| {
+                    row_from_blocked(&blocks[first * block..], channels, self.pixels);
+                    Ok(())
+                })?;
             }
         }
         Ok(())

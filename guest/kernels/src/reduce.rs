@@ -57,6 +57,9 @@ pub(crate) fn bind(
     }))
 }
 
+/// What is made of a fold, given how many numbers were folded.
+type Finish = fn(f32, f32) -> f32;
+
 /// A reduction of f32.
 struct Float {
     op: ReduceOp,
@@ -78,47 +81,36 @@ impl Run for Float {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
-        let x = bytemuck::cast_slice(inputs[0]);
+        let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
-        let fold = |how: Fold<'_>, y: &mut [f32]| float::fold(how, self.isa, &self.shape, x, y);
-        let each = |y: &mut [f32], function: fn(f32) -> f32| {
-            for y in y {
-                *y = function(*y);
-            }
+        let (how, finish): (Fold<'_>, Option<Finish>) = match self.op {
+            ReduceOp::Sum => (Fold::Sum(Sum::OF_NUMBERS), None),
+            ReduceOp::Mean => (Fold::Sum(Sum::OF_NUMBERS), Some(|sum, count| sum / count)),
+            ReduceOp::Max | ReduceOp::LogSumExp => (Fold::Extreme(Extreme::LARGEST), None),
+            ReduceOp::Min => (Fold::Extreme(Extreme::SMALLEST), None),
+            ReduceOp::Product => return float::multiply(&self.shape, x, y, crew),
+            ReduceOp::L1 => (Fold::Sum(Sum::OF_MAGNITUDES), None),
+            ReduceOp::L2 => (Fold::Squares, Some(|sum, _| sum.sqrt())),
+            ReduceOp::SumSquare => (Fold::Squares, None),
+            ReduceOp::LogSum => (Fold::Sum(Sum::OF_NUMBERS), Some(|sum, _| sum.ln())),
         };
-        match self.op {
-            ReduceOp::Sum => fold(Fold::Sum(Sum::OF_NUMBERS), y),
-            ReduceOp::Mean => {
-                fold(Fold::Sum(Sum::OF_NUMBERS), y);
-                let count = self.shape.count() as f32;
-                for y in y {
-                    *y /= count;
-                }
+        float::fold(how, self.isa, &self.shape, x, y, crew)?;
+        if let Some(finish) = finish {
+            let count = self.shape.count() as f32;
+            y.iter_mut().for_each(|y| *y = finish(*y, count));
+        }
+        if self.op == ReduceOp::LogSumExp {
+            let offsets = &mut bytemuck::cast_slice_mut(scratch)[..y.len()];
+            // Infinity minus itself would be NaN.
+            for (offset, max) in offsets.iter_mut().zip(&*y) {
+                *offset = if max.is_finite() { *max } else { 0.0 };
             }
-            ReduceOp::Max => fold(Fold::Extreme(Extreme::LARGEST), y),
-            ReduceOp::Min => fold(Fold::Extreme(Extreme::SMALLEST), y),
-            ReduceOp::Product => float::multiply(&self.shape, x, y),
-            ReduceOp::L1 => fold(Fold::Sum(Sum::OF_MAGNITUDES), y),
-            ReduceOp::L2 => {
-                fold(Fold::Squares, y);
-                each(y, f32::sqrt);
-            }
-            ReduceOp::SumSquare => fold(Fold::Squares, y),
-            ReduceOp::LogSum => {
-                fold(Fold::Sum(Sum::OF_NUMBERS), y);
-                each(y, f32::ln);
-            }
-            ReduceOp::LogSumExp => {
-                let offsets = &mut bytemuck::cast_slice_mut(scratch)[..y.len()];
-                fold(Fold::Extreme(Extreme::LARGEST), offsets);
-                // Infinity minus itself would be NaN.
-                each(offsets, |max| if max.is_finite() { max } else { 0.0 });
-                fold(Fold::Exponentials(offsets), y);
-                for (y, offset) in y.iter_mut().zip(offsets) {
-                    *y = y.ln() + *offset;
-                }
+            let how = Fold::Exponentials(offsets);
+            float::fold(how, self.isa, &self.shape, x, y, crew)?;
+            for (y, offset) in y.iter_mut().zip(offsets) {
+                *y = y.ln() + *offset;
             }
         }
         Ok(())

@@ -10,9 +10,10 @@ use bytemuck::Pod;
 use tensorlet_plan::kernel::{Scatter, ScatterReduction};
 use tensorlet_tensor::DatumType;
 
+use crate::arrange::bytes::copy;
 use crate::arrange::check;
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::gather::elements::Places;
 use crate::gather::index::{IndexType, Indices};
 use crate::gather::nd::Tuples;
@@ -73,19 +74,23 @@ impl Run for Scattered {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (updates, y) = (inputs[2], &mut *outputs[0]);
-        y.copy_from_slice(inputs[0]);
+        copy(inputs[0], y, crew)?;
         if updates.is_empty() {
             return Ok(());
         }
         let indices = self.index_type.read(inputs[1]);
         match &self.targets {
-            Targets::Elements(places) => self.change_elements(places, indices, updates, y),
+            Targets::Elements(places) => {
+                self.change_elements(places, indices, updates, y, Pace::of(crew))
+            }
             Targets::Rows(tuples) => {
                 let row_bytes = tuples.row * self.width_bytes;
+                let mut pace = Pace::of(crew);
                 for (tuple, update) in updates.chunks_exact(row_bytes).enumerate() {
+                    pace.count(8 + row_bytes / 4)?;
                     let row = tuples.resolve(indices, tuple)?;
                     (self.combine)(&mut y[row * row_bytes..][..row_bytes], update);
                 }
@@ -102,12 +107,14 @@ impl Scattered {
         indices: Indices<'_>,
         updates: &[u8],
         y: &mut [u8],
+        mut pace: Pace<'_>,
     ) -> Result<(), RunError> {
         let width = self.width_bytes;
         let row_bytes = places.columns * width;
         places.for_each_row(|row, first| {
             let updates = updates[row * row_bytes..][..row_bytes].chunks_exact(width);
             for (column, update) in updates.enumerate() {
+                pace.count(4)?;
                 let element = row * places.columns + column;
                 let Some(index) = indices.resolve(element, places.axis_len) else {
                     return Err(indices.out_of_range(element, places.axis_len));

@@ -12,7 +12,7 @@ use tensorlet_plan::Layout;
 use tensorlet_tensor::DatumType;
 
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::isa::{Isa, Vectorised};
 use crate::run::{BindError, Nothing, Run, RunError, Target};
 use crate::simd::{Scalar, Simd};
@@ -65,7 +65,7 @@ impl Run for Softmax {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
@@ -78,8 +78,14 @@ impl Run for Softmax {
             "bound to this size"
         );
         assert_eq!(x.len(), y.len(), "a result for each number");
-        self.isa.run(Rows { x, y, bound: self });
-        Ok(())
+        // An exponential for each, and four passes.
+        let size = self.len * self.inner;
+        crew.divide(y, size, size, |first, y| {
+            let x = &x[first * size..][..y.len()];
+            let pace = Pace::of(crew);
+            let bound = self;
+            self.isa.run(Rows { x, y, bound, pace })
+        })
     }
 }
 
@@ -110,19 +116,21 @@ struct Rows<'a> {
     x: &'a [f32],
     y: &'a mut [f32],
     bound: &'a Softmax,
+    pace: Pace<'a>,
 }
 
 impl Vectorised for Rows<'_> {
-    type Output = ();
+    type Output = Result<(), RunError>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) -> Result<(), RunError> {
         let &Softmax {
             len, inner, log, ..
         } = self.bound;
         let rows = self.x.chunks_exact(len * inner);
         for (x, y) in rows.zip(self.y.chunks_exact_mut(len * inner)) {
             if inner == 1 {
+                self.pace.count(len)?;
                 // SAFETY: both slices have `len` numbers.
                 unsafe { row_softmax(simd, x.as_ptr(), y.as_mut_ptr(), len, log) };
                 continue;
@@ -131,14 +139,17 @@ impl Vectorised for Rows<'_> {
             let mut begin = 0;
             // The last vector begins where it ends with the row, and computes some columns again.
             while inner >= S::LANES && begin < inner {
+                self.pace.count(S::LANES * len)?;
                 column_softmax(simd, x, y, size, begin.min(inner - S::LANES), log);
                 begin += S::LANES;
             }
             while begin < inner {
+                self.pace.count(4 * len)?;
                 column_softmax(Scalar, x, y, size, begin, log);
                 begin += 1;
             }
         }
+        Ok(())
     }
 }
 

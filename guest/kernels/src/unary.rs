@@ -33,6 +33,7 @@ pub(crate) use self::exponential::{exp, exp_of_negative, log, sigmoid, tanh};
 ///
 /// # Panics
 /// If `op` does not make f32 of f32; see [`check_float`].
+#[inline(never)]
 pub(crate) fn apply_in_place(op: UnaryOp, isa: Isa, data: &mut [f32]) {
     float::apply_in_place(op, float::scalar(op, data), isa, data);
 }
@@ -41,12 +42,17 @@ pub(crate) fn apply_in_place(op: UnaryOp, isa: Isa, data: &mut [f32]) {
 ///
 /// # Errors
 /// If the call is interrupted.
+#[cfg_attr(target_arch = "wasm32", inline(always))]
 pub(crate) fn share_in_place(
     op: UnaryOp,
     isa: Isa,
     data: &mut [f32],
     crew: Crew<'_>,
 ) -> Result<(), RunError> {
+    if cfg!(target_arch = "wasm32") {
+        apply_in_place(op, isa, data);
+        return Ok(());
+    }
     let scalar = float::scalar(op, data);
     crew.divide(data, LINE, LINE_WORK, |_, data| {
         float::apply_in_place(op, scalar, isa, data);

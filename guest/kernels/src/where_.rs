@@ -33,6 +33,9 @@ pub(crate) fn bind(types: Types<'_>) -> Result<Box<dyn Run>, BindError> {
 /// How many elements are chosen at a time.
 const LANES: usize = 16;
 
+/// How much work 16 choices are.
+const WORK: usize = 8;
+
 struct Choice {
     width_bytes: usize,
     nest: Nest,
@@ -44,55 +47,70 @@ impl Run for Choice {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (condition, a, b) = (inputs[0], inputs[1], inputs[2]);
         let y = &mut *outputs[0];
         match self.width_bytes {
-            1 => self.choose::<u8>(condition, a, b, y),
-            2 => self.choose::<u16>(condition, a, b, y),
-            4 => self.choose::<u32>(condition, a, b, y),
-            _ => self.choose::<u64>(condition, a, b, y),
+            1 => self.choose::<u8>(condition, a, b, y, crew),
+            2 => self.choose::<u16>(condition, a, b, y, crew),
+            4 => self.choose::<u32>(condition, a, b, y, crew),
+            _ => self.choose::<u64>(condition, a, b, y, crew),
         }
-        Ok(())
     }
 }
 
 impl Choice {
-    fn choose<T: Pod>(&self, condition: &[u8], a: &[u8], b: &[u8], y: &mut [u8]) {
+    fn choose<T: Pod + Send + Sync>(
+        &self,
+        condition: &[u8],
+        a: &[u8],
+        b: &[u8],
+        y: &mut [u8],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
         let (a, b): (&[T], &[T]) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
         let y: &mut [T] = bytemuck::cast_slice_mut(y);
-        let row = self.nest.row;
-        if y.is_empty() {
-            return;
+        let [step, a_step, b_step] = self.nest.row.strides;
+        self.nest.share_rows((y, 1), WORK, crew, |begin, y| {
+            let [begin, a_begin, b_begin] = begin;
+            let last = y.len() - 1;
+            let condition = &condition[begin..][..last * step + 1];
+            let a = &a[a_begin..][..last * a_step + 1];
+            let b = &b[b_begin..][..last * b_step + 1];
+            choose_row((condition, step), (a, a_step), (b, b_step), y);
+            Ok(())
+        })
+    }
+}
+
+/// Chooses the elements of a row.
+#[inline(always)]
+fn choose_row<T: Pod>(
+    (condition, condition_step): (&[u8], usize),
+    (a, a_step): (&[T], usize),
+    (b, b_step): (&[T], usize),
+    y: &mut [T],
+) {
+    let mut done = 0;
+    // What is most frequent is worth vectors: without branches, so many at a time that compilers see them.
+    if size_of::<T>() == size_of::<u32>() && condition_step == 1 {
+        for y in y.chunks_exact_mut(LANES) {
+            choose_lanes(
+                &condition[done..],
+                (&a[done * a_step..], a_step),
+                (&b[done * b_step..], b_step),
+                y,
+            );
+            done += LANES;
         }
-        for (index, y) in y.chunks_exact_mut(row.size).enumerate() {
-            let [condition_begin, a_begin, b_begin] = self.nest.row(index).operands;
-            let [condition_step, a_step, b_step] = row.strides;
-            let condition = &condition[condition_begin..][..(row.size - 1) * condition_step + 1];
-            let a = &a[a_begin..][..(row.size - 1) * a_step + 1];
-            let b = &b[b_begin..][..(row.size - 1) * b_step + 1];
-            let mut done = 0;
-            // What is most frequent is worth vectors: without branches, so many at a time that compilers see them.
-            if size_of::<T>() == size_of::<u32>() && condition_step == 1 {
-                for y in y.chunks_exact_mut(LANES) {
-                    choose_lanes(
-                        &condition[done..],
-                        (&a[done * a_step..], a_step),
-                        (&b[done * b_step..], b_step),
-                        y,
-                    );
-                    done += LANES;
-                }
-            }
-            for (i, y) in y.iter_mut().enumerate().skip(done) {
-                *y = if condition[i * condition_step] != 0 {
-                    a[i * a_step]
-                } else {
-                    b[i * b_step]
-                };
-            }
-        }
+    }
+    for (i, y) in y.iter_mut().enumerate().skip(done) {
+        *y = if condition[i * condition_step] != 0 {
+            a[i * a_step]
+        } else {
+            b[i * b_step]
+        };
     }
 }
 

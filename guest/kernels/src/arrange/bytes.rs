@@ -1,5 +1,8 @@
 //! Copies of few bytes.
 
+use crate::crew::{Crew, LINE};
+use crate::run::RunError;
+
 /// From how many bytes on a copy is left to the machine's or the host's own function.
 const MANY: usize = 256;
 
@@ -20,6 +23,20 @@ pub(crate) fn copy_bytes(from: &[u8], to: &mut [u8]) {
         1 => copy_first::<1>(from, to),
         _ => to.copy_from_slice(from),
     }
+}
+
+/// Copies any number of bytes, with a crew.
+///
+/// # Errors
+/// If the call is interrupted.
+/// # Panics
+/// If the slices have different lengths.
+pub(crate) fn copy(from: &[u8], to: &mut [u8], crew: Crew<'_>) -> Result<(), RunError> {
+    assert_eq!(from.len(), to.len(), "a copy of each byte");
+    crew.divide(to, LINE, LINE / 16, |first, to| {
+        to.copy_from_slice(&from[first * LINE..][..to.len()]);
+        Ok(())
+    })
 }
 
 /// Copies so many bytes.

@@ -21,10 +21,10 @@ impl Run for Concat {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         for (copy, from) in self.0.iter().zip(inputs) {
-            copy.run(from, outputs[0]);
+            copy.run(from, outputs[0], crew)?;
         }
         Ok(())
     }

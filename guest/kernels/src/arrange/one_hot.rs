@@ -5,7 +5,7 @@ use tensorlet_tensor::DatumType;
 use super::check::{self, Split};
 use super::number::{copy_element, fill, from_either_end, index_at};
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{BindError, Run, RunError};
 
 /// See [`Kernel::OneHot`](tensorlet_plan::Kernel::OneHot).
@@ -50,12 +50,14 @@ impl Run for OneHot {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (off, on) = inputs[1].split_at(self.width_bytes);
         fill(outputs[0], off);
         let Split { outer, len, inner } = self.y;
+        let mut pace = Pace::of(crew);
         for element in 0..outer * inner {
+            pace.count(8)?;
             let Some(index) = index_at(inputs[0], self.indices, element) else {
                 continue;
             };

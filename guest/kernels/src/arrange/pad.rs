@@ -10,7 +10,7 @@ use super::bytes::copy_bytes;
 use super::check;
 use super::number::{fill, to_bytes};
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{BindError, Run, RunError};
 
 /// What sizes and distances are below, so that adding some stays within an `i64`.
@@ -151,7 +151,7 @@ impl Run for Padding {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {
@@ -162,7 +162,9 @@ impl Run for Padding {
             self.inner.output * self.unit_bytes,
         );
         let mut index = [0; MAX_RANK];
+        let mut pace = Pace::of(crew);
         for y in y.chunks_exact_mut(y_row) {
+            pace.count(8 + y_row / 4)?;
             let row = self
                 .outer
                 .iter()

@@ -16,9 +16,14 @@ use super::by_width::by_width;
 use super::bytes::copy_bytes;
 use super::number::fill;
 use super::transposed;
+use crate::crew::{Crew, Pace};
+use crate::run::RunError;
 
 /// The most axes that a copy may have: a repetition has two for each axis of a tensor.
 const MAX_AXES: usize = 2 * tensorlet_tensor::MAX_RANK;
+
+/// How many bytes are copied in a nanosecond.
+const COPIED: usize = 8;
 
 /// What axes are shorter than is not worth tiles.
 const MIN_TRANSPOSED: usize = 8;
@@ -185,20 +190,23 @@ impl Strided {
 
     /// Copies.
     ///
+    /// # Errors
+    /// If the call is interrupted.
     /// # Panics
     /// If a slice is not as long as its tensor.
-    pub(crate) fn run(&self, from: &[u8], to: &mut [u8]) {
+    pub(crate) fn run(&self, from: &[u8], to: &mut [u8], crew: Crew<'_>) -> Result<(), RunError> {
         if matches!(self.plane, Plane::Empty) {
-            return;
+            return Ok(());
         }
+        let mut pace = Pace::of(crew);
         let mut index = [0; MAX_AXES];
         let (mut from_at, mut to_at) = (self.from, self.to);
         loop {
-            self.copy_plane(from, to, from_at, to_at);
+            self.copy_plane(from, to, [from_at, to_at], &mut pace)?;
             let mut axes = self.outer.iter().zip(&mut index).rev();
             loop {
                 let Some((axis, index)) = axes.next() else {
-                    return;
+                    return Ok(());
                 };
                 *index += 1;
                 if *index < axis.len {
@@ -213,13 +221,27 @@ impl Strided {
         }
     }
 
-    fn copy_plane(&self, from: &[u8], to: &mut [u8], from_at: usize, to_at: usize) {
+    fn copy_plane(
+        &self,
+        from: &[u8],
+        to: &mut [u8],
+        [from_at, to_at]: [usize; 2],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), RunError> {
         match self.plane {
             Plane::Empty => {}
-            Plane::Run { rows, columns } => copy_runs(rows, columns, from, to, from_at, to_at),
+            Plane::Run { rows, columns } => {
+                for row in 0..rows.len {
+                    pace.count(1 + columns / COPIED)?;
+                    let from_at = step(from_at, row, rows.from);
+                    let to_at = to_at + row * rows.to;
+                    copy_bytes(&from[from_at..][..columns], &mut to[to_at..][..columns]);
+                }
+            }
             Plane::Repeated { rows, columns } => {
                 let unit = self.unit_bytes;
                 for row in 0..rows.len {
+                    pace.count(1 + columns * unit / COPIED)?;
                     let element = &from[step(from_at, row, rows.from) * unit..][..unit];
                     fill(
                         &mut to[(to_at + row * rows.to) * unit..][..columns * unit],
@@ -227,12 +249,21 @@ impl Strided {
                     );
                 }
             }
-            _ => by_width!(self.unit_bytes, T => self.copy_units::<T>(from, to, from_at, to_at)),
+            _ => by_width!(self.unit_bytes, T => {
+                self.copy_units::<T>(from, to, [from_at, to_at], pace)?;
+            }),
         }
+        Ok(())
     }
 
     /// Copies a plane that is no run.
-    fn copy_units<T: Pod>(&self, from: &[u8], to: &mut [u8], from_at: usize, to_at: usize) {
+    fn copy_units<T: Pod>(
+        &self,
+        from: &[u8],
+        to: &mut [u8],
+        [from_at, to_at]: [usize; 2],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), RunError> {
         let from: &[T] = bytemuck::cast_slice(from);
         let to: &mut [T] = bytemuck::cast_slice_mut(to);
         match self.plane {
@@ -242,14 +273,17 @@ impl Strided {
                 &mut to[to_at..],
                 columns.to,
                 (rows.len, columns.len),
+                pace,
             ),
             Plane::Strided { rows, columns } => {
                 for row in 0..rows.len {
+                    pace.count(1 + columns.len)?;
                     let from_at = step(from_at, row, rows.from);
                     copy_line(columns, from, &mut to[to_at + row * rows.to..], from_at);
                 }
+                Ok(())
             }
-            Plane::Empty | Plane::Run { .. } | Plane::Repeated { .. } => {}
+            Plane::Empty | Plane::Run { .. } | Plane::Repeated { .. } => Ok(()),
         }
     }
 }
@@ -297,14 +331,6 @@ fn lies_within(from: Side, to: Side, axes: &[Axis]) -> bool {
     let within = |side: Side, (least, most): (i128, i128)| least >= 0 && most < side.len as i128;
     within(from, extent(from.first, &|axis| axis.from as i128))
         && within(to, extent(to.first, &|axis| axis.to as i128))
-}
-
-fn copy_runs(rows: Axis, columns: usize, from: &[u8], to: &mut [u8], from_at: usize, to_at: usize) {
-    for row in 0..rows.len {
-        let from_at = step(from_at, row, rows.from);
-        let to_at = to_at + row * rows.to;
-        copy_bytes(&from[from_at..][..columns], &mut to[to_at..][..columns]);
-    }
 }
 
 /// Copies elements one at a time, beginning at the first of `to`.
@@ -379,7 +405,7 @@ mod tests {
             let axes = [axis(2, 1, 5 * gap), axis(5, 0, gap)];
             let copy = Strided::new(1, side(0, 2), side(0, 10 * gap), &axes);
             let mut to = vec![0; 10 * gap];
-            copy.run(&[7, 8], &mut to);
+            copy.run(&[7, 8], &mut to, Crew::default()).unwrap();
             for (place, found) in to.iter().enumerate() {
                 let expected = if place < 5 * gap { 7 } else { 8 };
                 let expected = if place % gap == 0 { expected } else { 0 };

@@ -4,11 +4,16 @@ mod quad;
 
 use bytemuck::Pod;
 
+use crate::crew::Pace;
+use crate::run::RunError;
+
 /// Copies `rows × columns` elements: `to[c × to_stride + r] = from[r × from_stride + c]`.
 ///
 /// A tile has whole cache lines on both sides, so that each line is read and written in one go, however the lines of a large
 /// matrix share the ways of a cache.
 ///
+/// # Errors
+/// If the call is interrupted.
 /// # Panics
 /// If a slice is too short.
 pub(super) fn copy<T: Pod>(
@@ -17,12 +22,14 @@ pub(super) fn copy<T: Pod>(
     to: &mut [T],
     to_stride: usize,
     (rows, columns): (usize, usize),
-) {
+    pace: &mut Pace<'_>,
+) -> Result<(), RunError> {
     let size = 64 / size_of::<T>();
     for column in (0..columns).step_by(size) {
         let width = size.min(columns - column);
         for row in (0..rows).step_by(size) {
             let height = size.min(rows - row);
+            pace.count(1 + width * height / 4)?;
             let from = &from[row * from_stride + column..];
             let to = &mut to[column * to_stride + row..];
             if (width, height) == (16, 16) && quad::AVAILABLE && size_of::<T>() == 4 {
@@ -38,4 +45,5 @@ pub(super) fn copy<T: Pod>(
             }
         }
     }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::check;
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{BindError, Run, RunError};
 
 /// See [`Kernel::Trilu`](tensorlet_plan::Kernel::Trilu).
@@ -39,7 +39,7 @@ impl Run for Trilu {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if x.is_empty() {
@@ -48,11 +48,13 @@ impl Run for Trilu {
         // Of a row, an upper triangle keeps what lies from the diagonal on, a lower one what lies up to it.
         let first = self.diagonal.saturating_add(i64::from(!self.upper));
         let lines = self.columns * self.width_bytes;
+        let mut pace = Pace::of(crew);
         for (line, (x, y)) in x
             .chunks_exact(lines)
             .zip(y.chunks_exact_mut(lines))
             .enumerate()
         {
+            pace.count(4 + lines / 8)?;
             let row = (line % self.rows) as i64;
             let border = first.saturating_add(row).clamp(0, self.columns as i64);
             let border = border as usize * self.width_bytes;

@@ -21,10 +21,9 @@ impl Run for View {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
-        self.0.run(inputs[0], outputs[0]);
-        Ok(())
+        self.0.run(inputs[0], outputs[0], crew)
     }
 }
 

@@ -10,7 +10,10 @@
 
 use tensorlet_plan::Layout;
 
-use crate::run::BindError;
+use crate::crew::Crew;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::crew::LINE;
+use crate::run::{BindError, RunError};
 use crate::tensor_type::{BLOCK, TensorType};
 
 /// How many operands there are; kernels of two give one of them twice.
@@ -45,6 +48,17 @@ pub(crate) struct Group {
     pub(crate) output: usize,
     /// The first element of each operand.
     pub(crate) operands: [usize; OPERANDS],
+}
+
+/// Some rows that follow each other, with equal distances.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Rows {
+    /// The first element of each operand.
+    pub(crate) operands: [usize; OPERANDS],
+    /// How many rows. Several are apart as [`Nest::rows`] says.
+    pub(crate) count: usize,
+    /// How many elements of each.
+    pub(crate) len: usize,
 }
 
 const ONE: Axis = Axis {
@@ -94,12 +108,117 @@ impl Nest {
         })
     }
 
+    /// Walks through the output, `width` of whose items are an element: gives rows and where they go to `compute`, which the
+    /// threads of a crew share. `work` is that of 16 elements.
+    ///
+    /// # Errors
+    /// That of the first rows that fail, or that the call is interrupted.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn share<T: Send>(
+        &self,
+        (y, width): (&mut [T], usize),
+        work: usize,
+        crew: Crew<'_>,
+        compute: impl Fn(Rows, &mut [T]) -> Result<(), RunError> + Sync,
+    ) -> Result<(), RunError> {
+        let len = self.row.size;
+        if self.row_count() == 1 || len >= 16 * LINE {
+            for (index, y) in y.chunks_mut((len * width).max(1)).enumerate() {
+                let begin = self.row(index).operands;
+                crew.divide(y, LINE * width, LINE / 16 * work, |first, y| {
+                    let along = self.row.strides.map(|stride| first * LINE * stride);
+                    let rows = Rows {
+                        operands: std::array::from_fn(|i| begin[i] + along[i]),
+                        count: 1,
+                        len: y.len() / width,
+                    };
+                    compute(rows, y)
+                })?;
+            }
+            return Ok(());
+        }
+        crew.divide(y, len * width, (len * work).div_ceil(16), |first, mut y| {
+            let mut index = first;
+            while !y.is_empty() {
+                let left = self.rows.size - index % self.rows.size;
+                let count = left.min(y.len() / (len * width));
+                let rows = Rows {
+                    operands: self.row(index).operands,
+                    count,
+                    len,
+                };
+                let piece = y.split_off_mut(..count * len * width);
+                compute(rows, piece.unwrap_or_default())?;
+                index += count;
+            }
+            Ok(())
+        })
+    }
+
+    /// Walks through the output, `width` of whose items are an element: gives rows and where they go to `compute`.
+    ///
+    /// # Errors
+    /// That of the first rows that fail.
+    #[cfg(target_arch = "wasm32")]
+    #[inline(always)]
+    pub(crate) fn share<T: Send>(
+        &self,
+        (y, width): (&mut [T], usize),
+        _work: usize,
+        _crew: Crew<'_>,
+        compute: impl Fn(Rows, &mut [T]) -> Result<(), RunError> + Sync,
+    ) -> Result<(), RunError> {
+        for group in self.groups() {
+            let rows = Rows {
+                operands: group.operands,
+                count: self.rows.size,
+                len: self.row.size,
+            };
+            let len = rows.count * rows.len * width;
+            compute(rows, &mut y[group.output * width..][..len])?;
+        }
+        Ok(())
+    }
+
+    /// As [`share`](Self::share), where `compute` is given one row at a time: the first element of each operand, and where it goes.
+    ///
+    /// # Errors
+    /// As [`share`](Self::share).
+    pub(crate) fn share_rows<T: Send>(
+        &self,
+        y: (&mut [T], usize),
+        work: usize,
+        crew: Crew<'_>,
+        compute: impl Fn([usize; OPERANDS], &mut [T]) -> Result<(), RunError> + Sync,
+    ) -> Result<(), RunError> {
+        let width = y.1;
+        #[cfg(not(target_arch = "wasm32"))]
+        return self.share(y, work, crew, |rows, y| {
+            for (row, y) in y.chunks_exact_mut((rows.len * width).max(1)).enumerate() {
+                let begin = |i: usize| rows.operands[i] + row * self.rows.strides[i];
+                compute(std::array::from_fn(begin), y)?;
+            }
+            Ok(())
+        });
+        #[cfg(target_arch = "wasm32")]
+        {
+            let _ = (work, crew);
+            let rows = y.0.chunks_exact_mut((self.row.size * width).max(1));
+            for (index, y) in rows.enumerate() {
+                compute(self.row(index).operands, y)?;
+            }
+            Ok(())
+        }
+    }
+
     /// Returns where each group of rows begins, in order.
+    #[cfg(any(test, target_arch = "wasm32"))]
     pub(crate) fn groups(&self) -> impl Iterator<Item = Group> {
         (0..self.groups).map(|group| self.row(group * self.rows.size))
     }
 
     /// Returns how many rows there are in all groups.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn row_count(&self) -> usize {
         self.groups * self.rows.size
     }

@@ -10,6 +10,9 @@ use crate::isa::{Isa, Vectorised};
 use crate::run::{Run, RunError};
 use crate::simd::{Scalar, Simd};
 
+/// How much work 16 results are: memory keeps them waiting.
+const WORK: usize = 4;
+
 /// How many numbers short rows are put side by side to.
 const REPEATED: usize = 256;
 
@@ -60,63 +63,58 @@ impl Run for Float {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (first, second) = if self.swapped { (1, 0) } else { (0, 1) };
         let a: &[f32] = bytemuck::cast_slice(inputs[first]);
         let b: &[f32] = bytemuck::cast_slice(inputs[second]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
-        let (rows, row) = (self.nest.rows, self.nest.row);
-        if self.repeats(first, second) {
-            self.run_repeated(a, b, y);
-            return Ok(());
-        }
-        for group in self.nest.groups() {
+        let repeats = self.repeats(first, second);
+        self.nest.share((y, 1), WORK, crew, |rows, y| {
+            let (a, b) = (&a[rows.operands[first]..], &b[rows.operands[second]..]);
+            if repeats {
+                self.run_repeated(a, b, y);
+                return Ok(());
+            }
             let walk = |numbers, operand: usize| {
-                let strides = (rows.strides[operand], row.strides[operand]);
-                Walk::new(numbers, (rows.size, row.size), strides)
+                let Nest {
+                    rows: axis, row, ..
+                } = &self.nest;
+                let strides = (axis.strides[operand], row.strides[operand]);
+                Walk::new(numbers, (rows.count, rows.len), strides)
             };
-            let a = walk(&a[group.operands[first]..], first);
-            let b = walk(&b[group.operands[second]..], second);
-            let y = &mut y[group.output..][..rows.size * row.size];
             self.isa.run(Rows {
                 op: self.op,
-                a,
-                b,
+                a: walk(a, first),
+                b: walk(b, second),
                 y,
-                len: row.size,
+                len: rows.len,
             });
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
 impl Float {
-    /// Runs with a second operand whose rows are so short that some of them are put side by side first.
+    /// Computes whole rows with a second operand whose rows are so short that some of them are put side by side first.
     fn run_repeated(&self, a: &[f32], b: &[f32], y: &mut [f32]) {
-        let (first, second) = if self.swapped { (1, 0) } else { (0, 1) };
-        let (rows, row) = (self.nest.rows, self.nest.row);
+        let row = self.nest.row.size;
         let mut repeated = [0.0; REPEATED];
-        let len = REPEATED - REPEATED % row.size;
-        for group in self.nest.groups() {
-            let b = &b[group.operands[second]..][..row.size];
-            for repeated in repeated.chunks_exact_mut(row.size) {
-                repeated.copy_from_slice(b);
-            }
-            let size = rows.size * row.size;
-            let a = &a[group.operands[first]..][..size];
-            let y = &mut y[group.output..][..size];
-            let whole = size - size % len;
-            for (begin, end, len) in [(0, whole, len), (whole, size, size - whole)] {
-                let rows = (end - begin).checked_div(len).unwrap_or(0);
-                self.isa.run(Rows {
-                    op: self.op,
-                    a: Walk::new(&a[begin..end], (rows, len), (len, 1)),
-                    b: Walk::new(&repeated, (rows, len), (0, 1)),
-                    y: &mut y[begin..end],
-                    len,
-                });
-            }
+        let len = REPEATED - REPEATED % row;
+        for repeated in repeated.chunks_exact_mut(row) {
+            repeated.copy_from_slice(&b[..row]);
+        }
+        let size = y.len();
+        let whole = size - size % len;
+        for (begin, end, len) in [(0, whole, len), (whole, size, size - whole)] {
+            let rows = (end - begin).checked_div(len).unwrap_or(0);
+            self.isa.run(Rows {
+                op: self.op,
+                a: Walk::new(&a[begin..end], (rows, len), (len, 1)),
+                b: Walk::new(&repeated, (rows, len), (0, 1)),
+                y: &mut y[begin..end],
+                len,
+            });
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::cast::wide::{self, CHUNK};
 use crate::crew::Crew;
 use crate::run::{Run, RunError};
 
+/// How much work 16 results are.
+const WORK: usize = 32;
+
 /// An operation that is bound to dims.
 pub(super) struct Wide {
     pub(super) op: BinaryOp,
@@ -32,40 +35,56 @@ impl Run for Wide {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         if self.operands.is_float() {
-            self.run_in::<f64>(inputs[0], inputs[1], outputs[0])
+            self.run_in::<f64>(inputs[0], inputs[1], outputs[0], crew)
         } else {
-            self.run_in::<i64>(inputs[0], inputs[1], outputs[0])
+            self.run_in::<i64>(inputs[0], inputs[1], outputs[0], crew)
         }
     }
 }
 
 impl Wide {
-    fn run_in<N: Number>(&self, a: &[u8], b: &[u8], y: &mut [u8]) -> Result<(), RunError> {
+    fn run_in<N: Number>(
+        &self,
+        a: &[u8],
+        b: &[u8],
+        y: &mut [u8],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        let y_width = self.output.width_bytes();
+        self.nest
+            .share_rows((y, y_width), WORK, crew, |[a_begin, b_begin, _], y| {
+                self.run_row::<N>([a, b], [a_begin, b_begin], y)
+            })
+    }
+
+    /// Computes one row, whose operands begin at these elements.
+    fn run_row<N: Number>(
+        &self,
+        [a, b]: [&[u8]; 2],
+        [a_begin, b_begin]: [usize; 2],
+        y: &mut [u8],
+    ) -> Result<(), RunError> {
         let (width, y_width) = (self.operands.width_bytes(), self.output.width_bytes());
-        let row = self.nest.row;
+        let [a_stride, b_stride, _] = self.nest.row.strides;
         let mut chunks = [[N::default(); CHUNK]; 2];
         let [a_chunk, b_chunk] = &mut chunks;
-        for begin in (0..self.nest.row_count()).map(|index| self.nest.row(index)) {
-            let [a_begin, b_begin, _] = begin.operands;
-            for i in (0..row.size).step_by(CHUNK) {
-                let len = CHUNK.min(row.size - i);
-                let read = |bytes: &[u8], begin: usize, step: usize, chunk: &mut [N]| {
-                    let moving = if step == 0 { 1 } else { len };
-                    let bytes = &bytes[(begin + i * step) * width..][..moving * width];
-                    N::read(self.operands, bytes, &mut chunk[..moving]);
-                    if step == 0 {
-                        chunk.fill(chunk[0]);
-                    }
-                };
-                read(a, a_begin, row.strides[0], a_chunk);
-                read(b, b_begin, row.strides[1], b_chunk);
-                N::apply(self.op, self.operands, &mut a_chunk[..len], &b_chunk[..len])?;
-                let y = &mut y[(begin.output + i) * y_width..][..len * y_width];
-                N::write(&a_chunk[..len], self.output, y);
-            }
+        for (i, y) in y.chunks_mut(CHUNK * y_width).enumerate() {
+            let (i, len) = (i * CHUNK, y.len() / y_width);
+            let read = |bytes: &[u8], begin: usize, step: usize, chunk: &mut [N]| {
+                let moving = if step == 0 { 1 } else { len };
+                let bytes = &bytes[(begin + i * step) * width..][..moving * width];
+                N::read(self.operands, bytes, &mut chunk[..moving]);
+                if step == 0 {
+                    chunk.fill(chunk[0]);
+                }
+            };
+            read(a, a_begin, a_stride, a_chunk);
+            read(b, b_begin, b_stride, b_chunk);
+            N::apply(self.op, self.operands, &mut a_chunk[..len], &b_chunk[..len])?;
+            N::write(&a_chunk[..len], self.output, y);
         }
         Ok(())
     }

@@ -97,11 +97,10 @@ pub(super) fn bind(
     Ok(Box::new(Depthwise {
         isa: target.isa,
         compute: compute(&horizontal),
-        chunks: chunks(&horizontal, is_unrolled(&horizontal)),
+        chunks: chunks(&horizontal, is_unrolled(&horizontal), vertical.kernel),
         spans: spans(&vertical),
         axes,
         blocks,
-        planes: x.dims[0] * blocks,
         epilogue: conv.epilogue,
     }))
 }
@@ -147,8 +146,33 @@ struct Depthwise {
     spans: Vec<Span>,
     axes: [Axis; 2],
     blocks: usize,
-    planes: usize,
     epilogue: Epilogue,
+}
+
+impl Depthwise {
+    /// Returns how much work a row of a plane is.
+    fn row_work(&self) -> usize {
+        /// How many products a fast machine adds in a nanosecond.
+        const PRODUCTS: usize = 24;
+        let [vertical, horizontal] = &self.axes;
+        let taps = vertical.kernel.saturating_mul(horizontal.kernel);
+        taps.saturating_mul(horizontal.output * BLOCK) / PRODUCTS
+    }
+
+    /// Returns the chunks of a row, as many at a time as may be computed before it is asked whether to go on.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn parts(&self, crew: Crew<'_>) -> impl Iterator<Item = &[Chunk]> {
+        self.chunks.chunks(
+            crew.alone()
+                .step(self.chunks.len(), self.row_work() / self.chunks.len()),
+        )
+    }
+
+    /// Returns the chunks of a row.
+    #[cfg(target_arch = "wasm32")]
+    fn parts(&self, _crew: Crew<'_>) -> impl Iterator<Item = &[Chunk]> {
+        std::iter::once(self.chunks.as_slice())
+    }
 }
 
 impl Run for Depthwise {
@@ -157,7 +181,7 @@ impl Run for Depthwise {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
         let (x, weights) = (floats(0), floats(1));
@@ -176,11 +200,19 @@ impl Run for Depthwise {
             Activation::Unary(_) => (BAND / y_row).clamp(1, vertical.output),
             _ => vertical.output,
         };
-        for index in 0..self.planes {
-            let block = index % self.blocks;
-            let mut at = index * vertical.output * y_row;
-            for spans in self.spans.chunks(band) {
-                let out = &mut y[at..][..spans.len() * y_row];
+        // Of functions that see other numbers, rows are given whole planes of.
+        let unit = match self.epilogue.activation {
+            Activation::Unary(op) if unary::sees_others(op) => vertical.output,
+            _ => 1,
+        };
+        let compute = |first: usize, mut y: &mut [f32]| {
+            let mut row = first * unit;
+            while !y.is_empty() {
+                let (index, first) = (row / vertical.output, row % vertical.output);
+                let spans = &self.spans[first..];
+                let spans = &spans[..band.min(spans.len()).min(y.len() / y_row)];
+                let out = y.split_off_mut(..spans.len() * y_row).unwrap_or_default();
+                let (block, at) = (index % self.blocks, row * y_row);
                 let mut plane = Plane {
                     vertical,
                     horizontal,
@@ -198,13 +230,19 @@ impl Run for Depthwise {
                     },
                     out: &mut *out,
                 };
-                (self.compute)(self.isa, &mut plane);
+                for chunks in self.parts(crew) {
+                    plane.chunks = chunks;
+                    crew.check()?;
+                    (self.compute)(self.isa, &mut plane);
+                }
                 if let Activation::Unary(op) = self.epilogue.activation {
                     unary::apply_in_place(op, self.isa, out);
                 }
-                at += out.len();
+                row += spans.len();
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        let work = self.row_work().saturating_mul(unit);
+        crew.divide(y, unit * y_row, work, compute)
     }
 }

@@ -6,7 +6,7 @@ use super::Tensors;
 use super::index::IndexType;
 use crate::arrange::check;
 use crate::arrange::number::copy_element;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{BindError, Run, RunError};
 use crate::tensor_type::TensorType;
 
@@ -100,7 +100,7 @@ impl Run for Elements {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {
@@ -108,8 +108,10 @@ impl Run for Elements {
         }
         let indices = self.index_type.read(inputs[1]);
         let places = &self.places;
+        let mut pace = Pace::of(crew);
         places.for_each_row(|row, first| {
             for y_at in row * places.columns..(row + 1) * places.columns {
+                pace.count(2)?;
                 let Some(index) = indices.resolve(y_at, places.axis_len) else {
                     return Err(indices.out_of_range(y_at, places.axis_len));
                 };

@@ -4,7 +4,7 @@ use super::Tensors;
 use super::index::{IndexType, Indices};
 use crate::arrange::bytes::copy_bytes;
 use crate::arrange::check;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{BindError, Run, RunError};
 use crate::tensor_type::TensorType;
 
@@ -88,7 +88,7 @@ impl Run for Nd {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {
@@ -96,7 +96,9 @@ impl Run for Nd {
         }
         let indices = self.index_type.read(inputs[1]);
         let row_bytes = self.tuples.row * self.width_bytes;
+        let mut pace = Pace::of(crew);
         for (tuple, y) in y.chunks_exact_mut(row_bytes).enumerate() {
+            pace.count(8 + row_bytes / 8)?;
             let row = self.tuples.resolve(indices, tuple)?;
             let row = tuple / self.tuples_per_batch * self.tuples.rows + row;
             copy_bytes(&x[row * row_bytes..][..row_bytes], y);

@@ -6,7 +6,7 @@ use super::Tensors;
 use super::index::{IndexType, Indices};
 use crate::arrange::bytes::copy_bytes;
 use crate::arrange::check::{self, Split};
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{BindError, Run, RunError};
 
 struct Slices {
@@ -48,7 +48,7 @@ impl Run for Slices {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {
@@ -58,8 +58,10 @@ impl Run for Slices {
         let parts = x
             .chunks_exact(self.x.len * self.row_bytes)
             .zip(y.chunks_exact_mut(self.count * self.row_bytes));
+        let mut pace = Pace::of(crew);
         for (x, y) in parts {
             for (element, y) in y.chunks_exact_mut(self.row_bytes).enumerate() {
+                pace.count(2 + self.row_bytes / 8)?;
                 let Some(index) = self.resolve(indices, element) else {
                     return Err(indices.out_of_range(element, self.x.len));
                 };

@@ -5,7 +5,7 @@
 use tensorlet_plan::kernel::Normalise;
 
 use super::factors;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::isa::{Isa, Vectorised};
 use crate::run::{Run, RunError};
 use crate::simd::{Scalar, Simd};
@@ -39,7 +39,7 @@ impl Run for Columns {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
@@ -48,16 +48,20 @@ impl Run for Columns {
         }
         let (scale, bias) = factors(inputs, self.scale, self.bias);
         let size = self.len * self.inner;
-        for (x, y) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)) {
-            self.isa.run(Matrix {
-                x,
-                y,
-                scale,
-                bias,
-                bound: self,
-            });
-        }
-        Ok(())
+        crew.divide(y, size, size / 2, |first, y| {
+            let x = &x[first * size..];
+            for (x, y) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)) {
+                self.isa.run(Matrix {
+                    x,
+                    y,
+                    scale,
+                    bias,
+                    bound: self,
+                    pace: Pace::of(crew),
+                })?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -68,17 +72,20 @@ struct Matrix<'a> {
     scale: Option<&'a [f32]>,
     bias: Option<&'a [f32]>,
     bound: &'a Columns,
+    pace: Pace<'a>,
 }
 
 impl Vectorised for Matrix<'_> {
-    type Output = ();
+    type Output = Result<(), RunError>;
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) -> Result<(), RunError> {
+        let len = self.bound.len;
         let inner = self.bound.inner;
         let mut begin = 0;
         // Whole lines of the cache while there are, which are four vectors at most.
         while inner - begin >= LINE {
+            self.pace.count(len * LINE / 2)?;
             match LINE / S::LANES {
                 1 => self.strip::<S, 1>(simd, begin),
                 2 => self.strip::<S, 2>(simd, begin),
@@ -88,13 +95,16 @@ impl Vectorised for Matrix<'_> {
         }
         // The last vector begins where it ends with the row, and computes some results again.
         while inner >= S::LANES && begin < inner {
+            self.pace.count(len * S::LANES / 2)?;
             self.strip::<S, 1>(simd, begin.min(inner - S::LANES));
             begin += S::LANES;
         }
         while begin < inner {
+            self.pace.count(len)?;
             self.strip::<Scalar, 1>(Scalar, begin);
             begin += 1;
         }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "vectors are read and written at pointers")]
 
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::isa::{Isa, Vectorised};
 use crate::run::{Run, RunError};
 use crate::simd::{Scalar, Simd};
@@ -26,29 +26,34 @@ impl Run for Lrn {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
         if x.is_empty() {
             return Ok(());
         }
-        let row = self.channels * self.spatial;
+        let Self {
+            channels, spatial, ..
+        } = *self;
         let (before, after) = ((self.size - 1) / 2, self.size / 2);
-        for (x, y) in x.chunks_exact(row).zip(y.chunks_exact_mut(row)) {
-            for channel in 0..self.channels {
+        let work = spatial.saturating_mul(2 + self.size.min(channels) / 16);
+        crew.divide(y, spatial, work, |begin, y| {
+            for (index, y) in y.chunks_exact_mut(spatial).enumerate() {
+                let (row, channel) = ((begin + index) / channels, (begin + index) % channels);
+                let x = &x[row * channels * spatial..];
                 let first = channel.saturating_sub(before);
-                let last = channel.saturating_add(after).min(self.channels - 1);
-                let at = channel * self.spatial;
+                let last = channel.saturating_add(after).min(channels - 1);
                 self.isa.run(Channel {
                     bound: self,
-                    neighbours: &x[first * self.spatial..(last + 1) * self.spatial],
-                    x: &x[at..][..self.spatial],
-                    y: &mut y[at..][..self.spatial],
-                });
+                    neighbours: &x[first * spatial..(last + 1) * spatial],
+                    x: &x[channel * spatial..][..spatial],
+                    y,
+                    pace: Pace::of(crew),
+                })?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -58,24 +63,29 @@ struct Channel<'a> {
     neighbours: &'a [f32],
     x: &'a [f32],
     y: &'a mut [f32],
+    pace: Pace<'a>,
 }
 
 impl Vectorised for Channel<'_> {
-    type Output = ();
+    type Output = Result<(), RunError>;
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) -> Result<(), RunError> {
         let len = self.x.len();
+        let work = 16 + self.neighbours.len() / len;
         let mut begin = 0;
         // The last vector begins where it ends with the channel, and computes some results again.
         while len >= S::LANES && begin < len {
+            self.pace.count(work)?;
             self.vector(simd, begin.min(len - S::LANES));
             begin += S::LANES;
         }
         while begin < len {
+            self.pace.count(work)?;
             self.vector(Scalar, begin);
             begin += 1;
         }
+        Ok(())
     }
 }
 

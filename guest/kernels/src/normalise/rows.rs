@@ -5,7 +5,7 @@
 use tensorlet_plan::kernel::{Normalise, NormaliseKind};
 
 use super::factors;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::isa::{Isa, Vectorised};
 use crate::run::{Run, RunError};
 use crate::simd::Simd;
@@ -63,7 +63,7 @@ impl Run for Rows {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let x: &[f32] = bytemuck::cast_slice(inputs[0]);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
@@ -71,33 +71,41 @@ impl Run for Rows {
             return Ok(());
         }
         let (scale, bias) = factors(inputs, self.scale, self.bias);
-        let rows = x.chunks_exact(self.len).zip(y.chunks_exact_mut(self.len));
-        for (row, (x, y)) in rows.enumerate() {
-            let (mean, factor) = self.isa.run(Moments { x, bound: self });
-            let first = row * self.len % self.period / self.part;
-            if self.part == 1 {
-                let scale = scale.map(|scale| &scale[first..][..x.len()]);
-                let bias = bias.map(|bias| &bias[first..][..x.len()]);
-                self.isa.run(Apply {
-                    x,
-                    y,
-                    mean,
-                    factor,
-                    scale,
-                    bias,
-                });
-                continue;
-            }
-            let parts = x.chunks_exact(self.part).zip(y.chunks_exact_mut(self.part));
-            for (part, (x, y)) in parts.enumerate() {
-                let factor = factor * scale.map_or(1.0, |scale| scale[first + part]);
-                let offset = bias.map_or(0.0, |bias| bias[first + part]);
-                for (x, y) in x.iter().zip(y) {
-                    *y = (x - mean) * factor + offset;
+        let len = self.len;
+        crew.divide(y, len, len / 4, |begin, y| {
+            let mut pace = Pace::of(crew);
+            let rows = x[begin * len..]
+                .chunks_exact(len)
+                .zip(y.chunks_exact_mut(len));
+            for (row, (x, y)) in rows.enumerate() {
+                pace.count(len / 4)?;
+                let row = begin + row;
+                let (mean, factor) = self.isa.run(Moments { x, bound: self });
+                let first = row * self.len % self.period / self.part;
+                if self.part == 1 {
+                    let scale = scale.map(|scale| &scale[first..][..x.len()]);
+                    let bias = bias.map(|bias| &bias[first..][..x.len()]);
+                    self.isa.run(Apply {
+                        x,
+                        y,
+                        mean,
+                        factor,
+                        scale,
+                        bias,
+                    });
+                    continue;
+                }
+                let parts = x.chunks_exact(self.part).zip(y.chunks_exact_mut(self.part));
+                for (part, (x, y)) in parts.enumerate() {
+                    let factor = factor * scale.map_or(1.0, |scale| scale[first + part]);
+                    let offset = bias.map_or(0.0, |bias| bias[first + part]);
+                    for (x, y) in x.iter().zip(y) {
+                        *y = (x - mean) * factor + offset;
+                    }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

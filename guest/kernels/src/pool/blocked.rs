@@ -2,19 +2,21 @@
 
 use std::ops::Range;
 
-use super::{PlaneWindows, Span};
+use super::{Part, PlaneWindows, Span};
+use crate::crew::Pace;
 use crate::isa::{Isa, Vectorised};
+use crate::run::RunError;
 use crate::simd::Simd;
 use crate::tensor_type::BLOCK;
 
-/// Computes the maxima of a plane.
-pub(super) fn maximum(isa: Isa, windows: &PlaneWindows, x: &[u8], y: &mut [u8]) {
-    isa.run(Plane::<Maximum>::new(windows, x, y));
+/// Computes the maxima of some rows of a plane.
+pub(super) fn maximum(isa: Isa, windows: &PlaneWindows, part: Part<'_>) -> Result<(), RunError> {
+    isa.run(Plane::<Maximum>::new(windows, part))
 }
 
-/// Computes the means of a plane.
-pub(super) fn mean(isa: Isa, windows: &PlaneWindows, x: &[u8], y: &mut [u8]) {
-    isa.run(Plane::<Mean>::new(windows, x, y));
+/// Computes the means of some rows of a plane.
+pub(super) fn mean(isa: Isa, windows: &PlaneWindows, part: Part<'_>) -> Result<(), RunError> {
+    isa.run(Plane::<Mean>::new(windows, part))
 }
 
 /// How the elements of a window become one number.
@@ -61,12 +63,14 @@ impl Fold for Mean {
     }
 }
 
-/// One plane. Invariant: `x` and `y` are as long as the windows say.
+/// Some rows of one plane. Invariant: `x` and `y` are as long as the windows say.
 struct Plane<'a, F> {
     windows: &'a PlaneWindows,
     interior: Range<usize>,
+    rows: Range<usize>,
     x: &'a [f32],
     y: &'a mut [f32],
+    pace: Pace<'a>,
     fold: std::marker::PhantomData<F>,
 }
 
@@ -83,16 +87,20 @@ struct Row {
 impl<'a, F: Fold> Plane<'a, F> {
     /// # Panics
     /// If the slices are not as long as the windows say.
-    fn new(windows: &'a PlaneWindows, x: &'a [u8], y: &'a mut [u8]) -> Self {
-        let (x, y) = (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y));
+    fn new(windows: &'a PlaneWindows, part: Part<'a>) -> Self {
+        let x = bytemuck::cast_slice(part.x);
+        let y = bytemuck::cast_slice_mut(part.y);
+        let len = part.rows.len() * windows.row_len();
         assert_eq!(windows.lanes, BLOCK, "lanes of a blocked tensor");
         assert_eq!(x.len(), windows.input_len(), "length of the input");
-        assert_eq!(y.len(), windows.output_len(), "length of the output");
+        assert_eq!(y.len(), len, "length of the output");
         Self {
             windows,
             interior: windows.axes[2].interior(),
+            rows: part.rows,
             x,
             y,
+            pace: part.pace,
             fold: std::marker::PhantomData,
         }
     }
@@ -148,41 +156,42 @@ impl<'a, F: Fold> Plane<'a, F> {
 }
 
 impl<F: Fold> Vectorised for Plane<'_, F> {
-    type Output = ();
+    type Output = Result<(), RunError>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) -> Result<(), RunError> {
         let [_, height_axis, axis] = &self.windows.axes;
-        let [depths, heights, widths] = &self.windows.spans;
+        let [_, _, widths] = &self.windows.spans;
         let line = axis.input * BLOCK;
         let mut y = self.y.as_mut_ptr();
-        for &depth in depths {
-            for &height in heights {
-                let element = depth.element * height_axis.input + height.element;
-                let row = Row {
-                    x: self.x.as_ptr().wrapping_add(element * line),
-                    depth,
-                    height,
-                    y,
-                };
-                let mut output = 0;
-                while output < axis.output {
-                    let is_wide =
-                        self.interior.contains(&output) && output + 4 <= self.interior.end;
-                    // SAFETY: there is a span for each output of the row, and those in the interior see as many columns each,
-                    // a stride after the one before.
-                    unsafe {
-                        if is_wide {
-                            self.chunk::<S, 4>(simd, &row, output, widths[output]);
-                            output += 4;
-                        } else {
-                            self.chunk::<S, 1>(simd, &row, output, widths[output]);
-                            output += 1;
-                        }
+        for row in self.rows.clone() {
+            let (depth, height) = self.windows.spans_of(row);
+            let lines = depth.taps * height.taps;
+            let element = depth.element * height_axis.input + height.element;
+            let row = Row {
+                x: self.x.as_ptr().wrapping_add(element * line),
+                depth,
+                height,
+                y,
+            };
+            let mut output = 0;
+            while output < axis.output {
+                self.pace.count(lines.saturating_mul(axis.kernel))?;
+                let is_wide = self.interior.contains(&output) && output + 4 <= self.interior.end;
+                // SAFETY: there is a span for each output of the row, and those in the interior see as many columns each,
+                // a stride after the one before.
+                unsafe {
+                    if is_wide {
+                        self.chunk::<S, 4>(simd, &row, output, widths[output]);
+                        output += 4;
+                    } else {
+                        self.chunk::<S, 1>(simd, &row, output, widths[output]);
+                        output += 1;
                     }
                 }
-                y = y.wrapping_add(axis.output * BLOCK);
             }
+            y = y.wrapping_add(axis.output * BLOCK);
         }
+        Ok(())
     }
 }

@@ -1,34 +1,42 @@
 //! Pooling of any layout, one tap of the windows of a row after another.
 
+use std::ops::Range;
+
 use bytemuck::Pod;
 
-use super::{PlaneWindows, Span};
+use super::{Part, PlaneWindows, Span};
+use crate::crew::Pace;
 use crate::isa::{Isa, Vectorised};
+use crate::run::RunError;
 use crate::simd::Simd;
 
-/// Computes the maxima of a plane.
-pub(super) fn maximum_f32(isa: Isa, windows: &PlaneWindows, x: &[u8], y: &mut [u8]) {
-    isa.run(plane::<f32, Maximum>(windows, x, y));
+/// Computes the maxima of some rows of a plane.
+pub(super) fn maximum_f32(
+    isa: Isa,
+    windows: &PlaneWindows,
+    part: Part<'_>,
+) -> Result<(), RunError> {
+    isa.run(plane::<f32, Maximum>(windows, part))
 }
 
-/// Computes the maxima of a plane.
-pub(super) fn maximum_i8(isa: Isa, windows: &PlaneWindows, x: &[u8], y: &mut [u8]) {
-    isa.run(plane::<i8, Maximum>(windows, x, y));
+/// Computes the maxima of some rows of a plane.
+pub(super) fn maximum_i8(isa: Isa, windows: &PlaneWindows, part: Part<'_>) -> Result<(), RunError> {
+    isa.run(plane::<i8, Maximum>(windows, part))
 }
 
-/// Computes the maxima of a plane.
-pub(super) fn maximum_u8(isa: Isa, windows: &PlaneWindows, x: &[u8], y: &mut [u8]) {
-    isa.run(plane::<u8, Maximum>(windows, x, y));
+/// Computes the maxima of some rows of a plane.
+pub(super) fn maximum_u8(isa: Isa, windows: &PlaneWindows, part: Part<'_>) -> Result<(), RunError> {
+    isa.run(plane::<u8, Maximum>(windows, part))
 }
 
-/// Computes the means of a plane.
-pub(super) fn mean(isa: Isa, windows: &PlaneWindows, x: &[u8], y: &mut [u8]) {
-    isa.run(plane::<f32, Mean>(windows, x, y));
+/// Computes the means of some rows of a plane.
+pub(super) fn mean(isa: Isa, windows: &PlaneWindows, part: Part<'_>) -> Result<(), RunError> {
+    isa.run(plane::<f32, Mean>(windows, part))
 }
 
-/// Computes the norms of a plane.
-pub(super) fn norm(isa: Isa, windows: &PlaneWindows, x: &[u8], y: &mut [u8]) {
-    isa.run(plane::<f32, Norm>(windows, x, y));
+/// Computes the norms of some rows of a plane.
+pub(super) fn norm(isa: Isa, windows: &PlaneWindows, part: Part<'_>) -> Result<(), RunError> {
+    isa.run(plane::<f32, Norm>(windows, part))
 }
 
 /// How the elements of a window become one number.
@@ -110,62 +118,66 @@ impl Fold<f32> for Norm {
     }
 }
 
-/// One plane.
+/// Some rows of one plane.
 struct Plane<'a, T, F> {
     windows: &'a PlaneWindows,
+    rows: Range<usize>,
     x: &'a [T],
     y: &'a mut [T],
+    pace: Pace<'a>,
     fold: std::marker::PhantomData<F>,
 }
 
-fn plane<'a, T: Pod, F>(
-    windows: &'a PlaneWindows,
-    x: &'a [u8],
-    y: &'a mut [u8],
-) -> Plane<'a, T, F> {
+fn plane<'a, T: Pod, F>(windows: &'a PlaneWindows, part: Part<'a>) -> Plane<'a, T, F> {
     Plane {
         windows,
-        x: bytemuck::cast_slice(x),
-        y: bytemuck::cast_slice_mut(y),
+        rows: part.rows,
+        x: bytemuck::cast_slice(part.x),
+        y: bytemuck::cast_slice_mut(part.y),
+        pace: part.pace,
         fold: std::marker::PhantomData,
     }
 }
 
 impl<T: Pod, F: Fold<T>> Vectorised for Plane<'_, T, F> {
-    type Output = ();
+    type Output = Result<(), RunError>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
+    fn run<S: Simd>(self, _simd: S) -> Result<(), RunError> {
+        let mut pace = self.pace;
         let windows = self.windows;
         let [depth_axis, height_axis, axis] = &windows.axes;
         let line_len = axis.input * windows.lanes;
-        let [depths, heights, widths] = &windows.spans;
-        let mut rows = self.y.chunks_exact_mut(axis.output * windows.lanes);
-        for depth in depths {
-            for height in heights {
-                let Some(y) = rows.next() else {
-                    return;
-                };
-                y.fill(F::START);
-                for kd in 0..depth.taps {
-                    for kh in 0..height.taps {
-                        let slice = depth.element + kd * depth_axis.dilation;
-                        let line = height.element + kh * height_axis.dilation;
-                        let begin = (slice * height_axis.input + line) * line_len;
-                        fold_line::<T, F>(windows, &self.x[begin..][..line_len], y);
-                    }
+        let [_, _, widths] = &windows.spans;
+        let rows = self.y.chunks_exact_mut(axis.output * windows.lanes);
+        for (row, y) in self.rows.zip(rows) {
+            let (depth, height) = windows.spans_of(row);
+            y.fill(F::START);
+            for kd in 0..depth.taps {
+                for kh in 0..height.taps {
+                    let slice = depth.element + kd * depth_axis.dilation;
+                    let line = height.element + kh * height_axis.dilation;
+                    let begin = (slice * height_axis.input + line) * line_len;
+                    fold_line::<T, F>(windows, &self.x[begin..][..line_len], y, &mut pace)?;
                 }
-                finish_row::<T, F>(windows, depth.count * height.count, widths, y);
             }
+            finish_row::<T, F>(windows, depth.count * height.count, widths, y);
         }
+        Ok(())
     }
 }
 
 /// Adds what windows see of one line of the input.
 #[inline(always)]
-fn fold_line<T: Pod, F: Fold<T>>(windows: &PlaneWindows, x: &[T], y: &mut [T]) {
+fn fold_line<T: Pod, F: Fold<T>>(
+    windows: &PlaneWindows,
+    x: &[T],
+    y: &mut [T],
+    pace: &mut Pace<'_>,
+) -> Result<(), RunError> {
     let (axis, lanes, exponent) = (&windows.axes[2], windows.lanes, windows.exponent);
     for tap in 0..axis.kernel {
+        pace.count(y.len() / 4)?;
         let outputs = axis.outputs(tap);
         if outputs.is_empty() {
             continue;
@@ -189,6 +201,7 @@ fn fold_line<T: Pod, F: Fold<T>>(windows: &PlaneWindows, x: &[T], y: &mut [T]) {
             }
         }
     }
+    Ok(())
 }
 
 /// Makes the results of a row.

@@ -13,7 +13,7 @@ use tensorlet_tensor::DatumType;
 
 use crate::arrange::check::{self, Split};
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{BindError, Run, RunError};
 
 /// How many columns are visited together: as many as memory likes to be read in one go.
@@ -73,7 +73,7 @@ impl Run for Extreme {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         if outputs[0].is_empty() {
             return Ok(());
@@ -85,38 +85,44 @@ impl Run for Extreme {
             minimum: self.minimum,
         };
         match self.datum_type {
-            DatumType::I64 => self.find::<i64>(x, y),
-            _ => self.find::<i32>(x, y),
+            DatumType::I64 => self.find::<i64>(x, y, crew),
+            _ => self.find::<i32>(x, y, crew),
         }
-        Ok(())
     }
 }
 
 impl Extreme {
-    fn find<K: Key>(&self, x: Elements<'_>, y: &mut [i64]) {
+    fn find<K: Key>(&self, x: Elements<'_>, y: &mut [i64], crew: Crew<'_>) -> Result<(), RunError> {
+        let mut pace = Pace::of(crew);
         let Split { len, inner, .. } = self.x;
         if inner == 1 {
             for (part, y) in y.iter_mut().enumerate() {
-                *y = i64::from(self.find_in_row::<K>(x, part * len));
+                *y = i64::from(self.find_in_row::<K>(x, part * len, &mut pace)?);
             }
-            return;
+            return Ok(());
         }
         let mut best = Best::<K, COLUMNS>::new();
         for (part, y) in y.chunks_exact_mut(inner).enumerate() {
             for (strip, y) in y.chunks_mut(COLUMNS).enumerate() {
                 let first = part * len * inner + strip * COLUMNS;
-                self.visit(x, first, (len, inner), y.len(), &mut best);
+                self.visit(x, first, (len, inner), y.len(), &mut best, &mut pace)?;
                 for (y, place) in y.iter_mut().zip(&best.places) {
                     *y = i64::from(*place);
                 }
             }
         }
+        Ok(())
     }
 
-    fn find_in_row<K: Key>(&self, x: Elements<'_>, first: usize) -> u32 {
+    fn find_in_row<K: Key>(
+        &self,
+        x: Elements<'_>,
+        first: usize,
+        pace: &mut Pace<'_>,
+    ) -> Result<u32, RunError> {
         let mut columns = Best::<K, FOLDED>::new();
         let rows = self.x.len / FOLDED;
-        self.visit(x, first, (rows, FOLDED), FOLDED, &mut columns);
+        self.visit(x, first, (rows, FOLDED), FOLDED, &mut columns, pace)?;
         let behind = rows * FOLDED;
         let rest = &mut columns.visited[..self.x.len - behind];
         K::load(x, first + behind, rest);
@@ -135,10 +141,10 @@ impl Extreme {
                 a
             }
         };
-        folded
+        Ok(folded
             .chain(rest)
             .reduce(better)
-            .map_or(0, |(_, place)| place)
+            .map_or(0, |(_, place)| place))
     }
 
     /// Finds the best of each column over a number of rows at a distance.
@@ -150,10 +156,12 @@ impl Extreme {
         (rows, distance): (usize, usize),
         columns: usize,
         best: &mut Best<K, MOST>,
-    ) {
+        pace: &mut Pace<'_>,
+    ) -> Result<(), RunError> {
         let visited = &mut best.visited[..columns];
         let (keys, places) = (&mut best.keys[..columns], &mut best.places[..columns]);
         for step in 0..rows {
+            pace.count(1 + columns / 4)?;
             let row = if self.last { rows - 1 - step } else { step };
             K::load(x, first + row * distance, visited);
             let row = row as u32;
@@ -169,6 +177,7 @@ impl Extreme {
                 *best = (*best).max(*key);
             }
         }
+        Ok(())
     }
 }
 

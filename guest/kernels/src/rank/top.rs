@@ -10,7 +10,7 @@ use tensorlet_tensor::DatumType;
 use crate::arrange::check::{self, Split};
 use crate::arrange::number::copy_element;
 use crate::bind::Types;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{BindError, Nothing, Run, RunError};
 
 /// An element's key and the complement of its index. Of two, the larger one comes first: that with the larger key, or of equal
@@ -77,7 +77,7 @@ impl Run for Top {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let [values, indices] = outputs else {
             panic!("expected two outputs, found {}", outputs.len());
@@ -86,18 +86,19 @@ impl Run for Top {
         let indices: &mut [i64] = bytemuck::cast_slice_mut(indices);
         let x = inputs[0];
         let Split { outer, inner, .. } = self.x;
+        let mut pace = Pace::of(crew);
         for line in 0..outer * inner {
             let (part, column) = (line / inner, line % inner);
             let first = part * self.x.len * inner + column;
             match self.datum_type {
-                DatumType::F32 => self.select::<f32>(x, first, heap),
-                DatumType::F64 => self.select::<f64>(x, first, heap),
-                DatumType::I64 => self.select::<i64>(x, first, heap),
-                DatumType::I32 => self.select::<i32>(x, first, heap),
-                DatumType::I8 => self.select::<i8>(x, first, heap),
-                _ => self.select::<u8>(x, first, heap),
-            }
-            sort(heap);
+                DatumType::F32 => self.select::<f32>(x, first, heap, &mut pace),
+                DatumType::F64 => self.select::<f64>(x, first, heap, &mut pace),
+                DatumType::I64 => self.select::<i64>(x, first, heap, &mut pace),
+                DatumType::I32 => self.select::<i32>(x, first, heap, &mut pace),
+                DatumType::I8 => self.select::<i8>(x, first, heap, &mut pace),
+                _ => self.select::<u8>(x, first, heap, &mut pace),
+            }?;
+            sort(heap, &mut pace)?;
             let out = part * self.count * inner + column;
             for (place, entry) in heap.iter().enumerate() {
                 let (place, index) = (out + place * inner, !entry[1]);
@@ -112,12 +113,18 @@ impl Run for Top {
 
 impl Top {
     /// Makes the heap of the best elements of a line.
-    fn select<T: Element>(&self, x: &[u8], first: usize, heap: &mut [Entry]) {
+    fn select<T: Element>(
+        &self,
+        x: &[u8],
+        first: usize,
+        heap: &mut [Entry],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), RunError> {
         let x: &[T] = bytemuck::cast_slice(x);
         let elements = &x[first..];
         match self.x.inner {
-            1 => self.select_from(elements[..self.x.len].iter(), heap),
-            inner => self.select_from(elements.iter().step_by(inner).take(self.x.len), heap),
+            1 => self.select_from(elements[..self.x.len].iter(), heap, pace),
+            inner => self.select_from(elements.iter().step_by(inner).take(self.x.len), heap, pace),
         }
     }
 
@@ -125,7 +132,8 @@ impl Top {
         &self,
         mut elements: impl Iterator<Item = &'a T>,
         heap: &mut [Entry],
-    ) {
+        pace: &mut Pace<'_>,
+    ) -> Result<(), RunError> {
         let flip = if self.largest { 0 } else { u64::MAX };
         let mut index = 0u64;
         for (entry, element) in heap.iter_mut().zip(&mut elements) {
@@ -133,6 +141,7 @@ impl Top {
             index += 1;
         }
         for root in (0..heap.len() / 2).rev() {
+            pace.count(8)?;
             sift(heap, root);
         }
         let mut worst = heap[0][0];
@@ -143,9 +152,12 @@ impl Top {
                 heap[0] = [key, !index];
                 sift(heap, 0);
                 worst = heap[0][0];
+                pace.count(16)?;
             }
+            pace.count(1)?;
             index += 1;
         }
+        Ok(())
     }
 }
 
@@ -168,11 +180,13 @@ fn sift(heap: &mut [Entry], mut root: usize) {
 }
 
 /// Puts the entries of a heap in order, the largest first.
-fn sort(heap: &mut [Entry]) {
+fn sort(heap: &mut [Entry], pace: &mut Pace<'_>) -> Result<(), RunError> {
     for end in (1..heap.len()).rev() {
+        pace.count(16)?;
         heap.swap(0, end);
         sift(&mut heap[..end], 0);
     }
+    Ok(())
 }
 
 /// An element that is compared.

@@ -6,7 +6,9 @@
 
 use super::shape::Shape;
 use super::way::{Exponentials, Extreme, MOST, Squares, Sum, Way};
+use crate::crew::{Crew, Pace};
 use crate::isa::{Isa, Vectorised};
+use crate::run::RunError;
 use crate::simd::{Scalar, Simd};
 
 /// How numbers become one.
@@ -24,15 +26,34 @@ pub(super) enum Fold<'a> {
 
 /// Folds the numbers of `x` that belong to each element of `y`.
 ///
+/// # Errors
+/// If the call is interrupted.
 /// # Panics
 /// If lengths are not those of the shape.
-pub(super) fn fold(how: Fold<'_>, isa: Isa, shape: &Shape, x: &[f32], y: &mut [f32]) {
+pub(super) fn fold(
+    how: Fold<'_>,
+    isa: Isa,
+    shape: &Shape,
+    x: &[f32],
+    y: &mut [f32],
+    crew: Crew<'_>,
+) -> Result<(), RunError> {
     assert_eq!(x.len(), shape.input_len, "bound to this size");
     assert_eq!(y.len(), shape.output_len, "bound to this size");
     if let Fold::Exponentials(offsets) = how {
         assert_eq!(offsets.len(), y.len(), "an offset for each result");
     }
-    isa.run(Job { how, shape, x, y });
+    crew.divide(y, shape.inner, shape.work(), |first, y| {
+        let pace = Pace::of(crew);
+        isa.run(Job {
+            how,
+            shape,
+            x,
+            y,
+            first,
+            pace,
+        })
+    })
 }
 
 /// The most lanes that a vector has.
@@ -43,17 +64,28 @@ const SHORT: usize = 1024;
 const SHORT_ROWS: usize = 256;
 
 /// Multiplies the numbers of `x` that belong to each element of `y`.
-pub(super) fn multiply(shape: &Shape, x: &[f32], y: &mut [f32]) {
+///
+/// # Errors
+/// If the call is interrupted.
+pub(super) fn multiply(
+    shape: &Shape,
+    x: &[f32],
+    y: &mut [f32],
+    crew: Crew<'_>,
+) -> Result<(), RunError> {
+    let mut pace = Pace::of(crew);
     for (index, y) in y.iter_mut().enumerate() {
         let begin = shape.kept(index / shape.inner) + index % shape.inner;
         let mut product = 1.0;
         for run in 0..shape.reduced_count() {
+            pace.count(shape.run.size)?;
             for i in 0..shape.run.size {
                 product *= f64::from(x[begin + shape.reduced(run) + i * shape.run.stride]);
             }
         }
         *y = product as f32;
     }
+    Ok(())
 }
 
 struct Job<'a> {
@@ -61,13 +93,16 @@ struct Job<'a> {
     shape: &'a Shape,
     x: &'a [f32],
     y: &'a mut [f32],
+    /// Which group of results `y` begins with.
+    first: usize,
+    pace: Pace<'a>,
 }
 
 impl Vectorised for Job<'_> {
-    type Output = ();
+    type Output = Result<(), RunError>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(self, simd: S) -> Result<(), RunError> {
         match self.how {
             Fold::Sum(sum) => self.fold(simd, sum, None),
             Fold::Squares => self.fold(simd, Squares, None),
@@ -79,17 +114,23 @@ impl Vectorised for Job<'_> {
 
 impl Job<'_> {
     #[inline(always)]
-    fn fold<S: Simd, W: Way>(self, simd: S, way: W, offsets: Option<&[f32]>) {
+    fn fold<S: Simd, W: Way>(
+        self,
+        simd: S,
+        way: W,
+        offsets: Option<&[f32]>,
+    ) -> Result<(), RunError> {
         let Self { shape, x, y, .. } = self;
+        let mut pace = self.pace;
         let inner = shape.inner;
         // Where nothing is reduced there may be fewer numbers than results.
         let from = |begin: usize| x.get(begin..).unwrap_or(&[]);
-        for group in 0..shape.kept_count() {
+        for (index, y) in y.chunks_exact_mut(inner.max(1)).enumerate() {
+            let group = self.first + index;
             let begin = shape.kept(group);
-            let y = &mut y[group * inner..][..inner];
             if inner == 1 {
                 let offset = offsets.map_or(0.0, |offsets| offsets[group]);
-                y[0] = row(simd, way, shape, from(begin), offset);
+                y[0] = row(simd, way, shape, from(begin), offset, &mut pace)?;
                 continue;
             }
             let offsets = offsets.map(|offsets| &offsets[group * inner..][..inner]);
@@ -97,24 +138,50 @@ impl Job<'_> {
             // The last vector begins where it ends with the row, and computes some results again.
             while inner >= S::LANES && first < inner {
                 let at = first.min(inner - S::LANES);
-                column(simd, way, shape, from(begin + at), offsets, at, y);
+                column(
+                    simd,
+                    way,
+                    shape,
+                    from(begin + at),
+                    offsets,
+                    (at, &mut *y),
+                    &mut pace,
+                )?;
                 first += S::LANES;
             }
             while first < inner {
-                column(Scalar, way, shape, from(begin + first), offsets, first, y);
+                let from = from(begin + first);
+                column(
+                    Scalar,
+                    way,
+                    shape,
+                    from,
+                    offsets,
+                    (first, &mut *y),
+                    &mut pace,
+                )?;
                 first += 1;
             }
         }
+        Ok(())
     }
 }
 
 /// Folds the numbers of one element of the output, whose runs are side by side.
 #[inline(always)]
-fn row<S: Simd, W: Way>(simd: S, way: W, shape: &Shape, x: &[f32], offset: f32) -> f32 {
+fn row<S: Simd, W: Way>(
+    simd: S,
+    way: W,
+    shape: &Shape,
+    x: &[f32],
+    offset: f32,
+    pace: &mut Pace<'_>,
+) -> Result<f32, RunError> {
     let offset = simd.splat(offset);
     let mut total = f64::from(W::START);
     for begin in (0..shape.reduced_count()).map(|run| shape.reduced(run)) {
         for part in x[begin..][..shape.run.size].chunks(SHORT) {
+            pace.count(1 + part.len() / 8)?;
             let mut sums = [simd.splat(W::START); MOST];
             let quads = part.chunks_exact(W::VECTORS * S::LANES);
             let rest = quads.remainder();
@@ -132,7 +199,7 @@ fn row<S: Simd, W: Way>(simd: S, way: W, shape: &Shape, x: &[f32], offset: f32) 
             total = way.join_one(total, way.lanes(simd, join_all(simd, way, sums)));
         }
     }
-    way.finish(Scalar, total as f32)
+    Ok(way.finish(Scalar, total as f32))
 }
 
 /// Reads numbers that fill a vector or less of it, the other lanes being `neutral`.
@@ -161,9 +228,9 @@ fn column<S: Simd, W: Way>(
     shape: &Shape,
     x: &[f32],
     offsets: Option<&[f32]>,
-    first: usize,
-    y: &mut [f32],
-) {
+    (first, y): (usize, &mut [f32]),
+    pace: &mut Pace<'_>,
+) -> Result<(), RunError> {
     let offset = match offsets {
         Some(offsets) => {
             let offsets = &offsets[first..][..S::LANES];
@@ -181,6 +248,7 @@ fn column<S: Simd, W: Way>(
             let part = &x[begin + row * stride..][..(rows - 1) * stride + S::LANES];
             // SAFETY: `part` holds a vector of each of `rows` rows, for any row below.
             let read = |row: usize| unsafe { part.as_ptr().add(row * stride) };
+            pace.count(rows)?;
             let mut sums = [simd.splat(W::START); MOST];
             for i in 0..rows / W::VECTORS {
                 for (j, sum) in sums[..W::VECTORS].iter_mut().enumerate() {
@@ -201,6 +269,7 @@ fn column<S: Simd, W: Way>(
     let y = &mut y[first..][..S::LANES];
     // SAFETY: the slice is as long as a vector.
     unsafe { simd.store(y.as_mut_ptr(), way.finish(simd, total)) };
+    Ok(())
 }
 
 #[inline(always)]

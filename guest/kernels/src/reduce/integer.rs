@@ -5,7 +5,7 @@ use tensorlet_tensor::DatumType;
 
 use super::shape::Shape;
 use crate::cast::wide::{self, CHUNK};
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{Run, RunError};
 
 /// A reduction of integers or truth values.
@@ -75,17 +75,20 @@ impl Run for Integers {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         let (width, inner) = (self.datum_type.width_bytes(), self.shape.inner);
+        let mut pace = Pace::of(crew);
         for group in 0..self.shape.kept_count() {
             let begin = self.shape.kept(group);
             for i in 0..inner {
                 let runs = 0..self.shape.reduced_count();
-                let result = runs.fold(self.start(), |result, run| {
-                    self.run_of(x, begin + i + self.shape.reduced(run), result)
-                });
+                let mut result = self.start();
+                for run in runs {
+                    pace.count(4 + self.shape.run.size)?;
+                    result = self.run_of(x, begin + i + self.shape.reduced(run), result);
+                }
                 let y = &mut y[(group * inner + i) * width..][..width];
                 wide::write_integers(DatumType::I64, &[result], self.datum_type, y);
             }

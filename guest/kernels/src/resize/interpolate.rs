@@ -8,8 +8,9 @@
 use tensorlet_tensor::DatumType;
 
 use super::position::{Axis, Four, Pair};
+use crate::arrange::bytes::copy;
 use crate::arrange::check;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::isa::{Isa, Vectorised};
 use crate::run::{BindError, Run, RunError};
 use crate::simd::Simd;
@@ -107,65 +108,77 @@ impl Run for Interpolated {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if self.passes.is_empty() {
-            y.copy_from_slice(x);
-            return Ok(());
+            return copy(x, y, crew);
         }
-        let scratch: &mut [f32] = match self.scratch_bytes() {
-            0 => &mut [],
-            bytes => bytemuck::cast_slice_mut(&mut scratch[..bytes]),
-        };
-        let (front, back) = scratch.split_at_mut(scratch.len() / 2);
+        let len = self.scratch_bytes() / size_of::<f32>();
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
+        let planes = x.len() / self.x_plane / self.datum_type.width_bytes();
+        let work = self.passes.iter().map(|pass| pass.len / 2).sum::<usize>();
+        let crew = crew.for_work(work.saturating_mul(planes));
+        let places = crew.places(scratch, len);
         if self.datum_type == DatumType::F32 {
             let x: &[f32] = bytemuck::cast_slice(x);
             let y: &mut [f32] = bytemuck::cast_slice_mut(y);
             let planes = x
                 .chunks_exact(self.x_plane)
                 .zip(y.chunks_exact_mut(self.y_plane));
-            for (x, y) in planes {
-                self.resize_plane(x, y, front, back);
-            }
-            return Ok(());
+            return crew.share(planes, places, |(x, y), scratch| {
+                let (front, back) = scratch.split_at_mut(len / 2);
+                self.resize_plane(x, y, front, back, Pace::of(crew))
+            });
         }
         let signed = self.datum_type == DatumType::I8;
         let planes = x
             .chunks_exact(self.x_plane)
             .zip(y.chunks_exact_mut(self.y_plane));
-        for (x, y) in planes {
-            self.resize_bytes(x, y, signed, front, back);
-        }
-        Ok(())
+        crew.share(planes, places, |(x, y), scratch| {
+            let memory = scratch.split_at_mut(len / 2);
+            self.resize_bytes(x, y, signed, memory, Pace::of(crew))
+        })
     }
 }
 
 impl Interpolated {
     /// Resizes one axis. There is one copy of it for each instruction set, however many callers.
     #[inline(never)]
-    fn resize_axis(&self, pass: &Pass, x: &[f32], y: &mut [f32]) {
-        self.isa.run(Resized { pass, x, y });
+    fn resize_axis(
+        &self,
+        pass: &Pass,
+        x: &[f32],
+        y: &mut [f32],
+        pace: Pace<'_>,
+    ) -> Result<(), RunError> {
+        self.isa.run(Resized { pass, x, y, pace })
     }
 
     /// Resizes a plane through two buffers.
-    fn resize_plane(&self, x: &[f32], y: &mut [f32], front: &mut [f32], back: &mut [f32]) {
+    fn resize_plane(
+        &self,
+        x: &[f32],
+        y: &mut [f32],
+        front: &mut [f32],
+        back: &mut [f32],
+        pace: Pace<'_>,
+    ) -> Result<(), RunError> {
         let Some((last, passes)) = self.passes.split_last() else {
-            return;
+            return Ok(());
         };
         let Some((first, passes)) = passes.split_first() else {
-            self.resize_axis(last, x, y);
-            return;
+            return self.resize_axis(last, x, y, pace);
         };
         let (mut full, mut free) = (front, back);
-        self.resize_axis(first, x, &mut full[..first.len]);
+        self.resize_axis(first, x, &mut full[..first.len], pace)?;
         let mut len = first.len;
         for pass in passes {
-            self.resize_axis(pass, &full[..len], &mut free[..pass.len]);
+            self.resize_axis(pass, &full[..len], &mut free[..pass.len], pace)?;
             len = pass.len;
             std::mem::swap(&mut full, &mut free);
         }
-        self.resize_axis(last, &full[..len], y);
+        self.resize_axis(last, &full[..len], y, pace)
     }
 
     /// Resizes a plane of integers, as f32 and truncated in the end.
@@ -174,9 +187,9 @@ impl Interpolated {
         x: &[u8],
         y: &mut [u8],
         signed: bool,
-        front: &mut [f32],
-        back: &mut [f32],
-    ) {
+        (front, back): (&mut [f32], &mut [f32]),
+        pace: Pace<'_>,
+    ) -> Result<(), RunError> {
         let (mut full, mut free) = (front, back);
         for (to, from) in full.iter_mut().zip(x) {
             *to = match signed {
@@ -186,7 +199,7 @@ impl Interpolated {
         }
         let mut len = x.len();
         for pass in &self.passes {
-            self.resize_axis(pass, &full[..len], &mut free[..pass.len]);
+            self.resize_axis(pass, &full[..len], &mut free[..pass.len], pace)?;
             len = pass.len;
             std::mem::swap(&mut full, &mut free);
         }
@@ -196,6 +209,7 @@ impl Interpolated {
                 false => *from as u8,
             };
         }
+        Ok(())
     }
 }
 
@@ -219,15 +233,21 @@ struct Resized<'a> {
     pass: &'a Pass,
     x: &'a [f32],
     y: &'a mut [f32],
+    pace: Pace<'a>,
 }
 
 impl Vectorised for Resized<'_> {
-    type Output = ();
+    type Output = Result<(), RunError>;
 
     /// The loops are plain: what they become is left to the compiler, which knows the instruction set here.
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        let Self { pass, x, y } = self;
+    fn run<S: Simd>(self, _simd: S) -> Result<(), RunError> {
+        let Self {
+            pass,
+            x,
+            y,
+            mut pace,
+        } = self;
         let inner = pass.inner;
         match &pass.taps {
             Taps::Linear(pairs) => {
@@ -236,9 +256,12 @@ impl Vectorised for Resized<'_> {
                     .zip(y.chunks_exact_mut(pairs.len() * inner));
                 for (x, y) in parts {
                     match inner {
-                        1 => linear_row(pairs, x, y),
-                        16 => linear_rows(pairs, x, y, 16),
-                        _ => linear_rows(pairs, x, y, inner),
+                        1 => {
+                            pace.count(y.len())?;
+                            linear_row(pairs, x, y);
+                        }
+                        16 => linear_rows(pairs, x, y, 16, &mut pace)?,
+                        _ => linear_rows(pairs, x, y, inner, &mut pace)?,
                     }
                 }
             }
@@ -247,10 +270,11 @@ impl Vectorised for Resized<'_> {
                     .chunks_exact(pass.input * inner)
                     .zip(y.chunks_exact_mut(fours.len() * inner));
                 for (x, y) in parts {
-                    cubic_rows(fours, x, y, inner);
+                    cubic_rows(fours, x, y, inner, &mut pace)?;
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -264,14 +288,22 @@ fn linear_row(pairs: &[Pair], x: &[f32], y: &mut [f32]) {
 
 /// Between rows of elements.
 #[inline(always)]
-fn linear_rows(pairs: &[Pair], x: &[f32], y: &mut [f32], inner: usize) {
+fn linear_rows(
+    pairs: &[Pair],
+    x: &[f32],
+    y: &mut [f32],
+    inner: usize,
+    pace: &mut Pace<'_>,
+) -> Result<(), RunError> {
     for (y, ([a, b], part)) in y.chunks_exact_mut(inner).zip(pairs) {
+        pace.count(1 + inner / 4)?;
         let a = &x[*a as usize * inner..][..inner];
         let b = &x[*b as usize * inner..][..inner];
         for (y, (a, b)) in y.iter_mut().zip(a.iter().zip(b)) {
             *y = between(*a, *b, *part);
         }
     }
+    Ok(())
 }
 
 /// So written, equal elements give themselves exactly, and integers are not truncated to the one below.
@@ -281,8 +313,15 @@ fn between(a: f32, b: f32, part: f32) -> f32 {
 }
 
 #[inline(always)]
-fn cubic_rows(fours: &[Four], x: &[f32], y: &mut [f32], inner: usize) {
+fn cubic_rows(
+    fours: &[Four],
+    x: &[f32],
+    y: &mut [f32],
+    inner: usize,
+    pace: &mut Pace<'_>,
+) -> Result<(), RunError> {
     for (y, (indices, weights)) in y.chunks_exact_mut(inner).zip(fours) {
+        pace.count(2 + inner / 2)?;
         let [a, b, c, d] = indices.map(|index| &x[index as usize * inner..][..inner]);
         let [wa, wb, wc, wd] = *weights;
         let rows = a.iter().zip(b).zip(c.iter().zip(d));
@@ -290,4 +329,5 @@ fn cubic_rows(fours: &[Four], x: &[f32], y: &mut [f32], inner: usize) {
             *y = (a * wa + b * wb) + (c * wc + d * wd);
         }
     }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use bytemuck::Pod;
 use tensorlet_tensor::MAX_RANK;
 
 use crate::arrange::by_width::by_width;
-use crate::crew::Crew;
+use crate::crew::{Crew, Pace};
 use crate::run::{Run, RunError};
 use crate::tensor_type::TensorType;
 
@@ -57,7 +57,7 @@ impl Run for Nearest {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         if y.is_empty() {
@@ -66,21 +66,30 @@ impl Run for Nearest {
         let y_row = self.inner.len() * self.unit_bytes;
         let outputs: usize = self.outer.iter().map(|(table, _)| table.len()).product();
         let inputs: usize = self.outer.iter().map(|(_, len)| len).product();
-        let planes = x
-            .chunks_exact(inputs * self.row_bytes)
-            .zip(y.chunks_exact_mut(outputs * y_row));
-        for (x, y) in planes {
-            self.copy_plane(x, y, y_row);
-        }
-        Ok(())
+        let (x_plane, y_plane) = (inputs * self.row_bytes, outputs * y_row);
+        crew.divide(y, y_plane, y_plane / 8, |first, y| {
+            let mut pace = Pace::of(crew);
+            let planes = x[first * x_plane..].chunks_exact(x_plane);
+            for (x, y) in planes.zip(y.chunks_exact_mut(y_plane)) {
+                self.copy_plane(x, y, y_row, &mut pace)?;
+            }
+            Ok(())
+        })
     }
 }
 
 impl Nearest {
-    fn copy_plane(&self, x: &[u8], y: &mut [u8], y_row: usize) {
+    fn copy_plane(
+        &self,
+        x: &[u8],
+        y: &mut [u8],
+        y_row: usize,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), RunError> {
         let mut index = [0; MAX_RANK];
         let mut previous = None;
         for begin in (0..y.len()).step_by(y_row) {
+            pace.count(1 + y_row / 8)?;
             let axes = self.outer.iter().zip(&index);
             let row = axes.fold(0, |row, ((table, len), place)| {
                 row * len + table[*place] as usize
@@ -100,6 +109,7 @@ impl Nearest {
                 *place = 0;
             }
         }
+        Ok(())
     }
 
     fn copy_row(&self, x: &[u8], y: &mut [u8]) {

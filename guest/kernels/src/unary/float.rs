@@ -20,6 +20,7 @@ const MAX_LANES: usize = 16;
 ///
 /// # Panics
 /// If `op` is not one of [`is_float`].
+#[inline(never)]
 pub(super) fn apply_in_place(op: UnaryOp, scalar: Option<Scalar>, isa: Isa, data: &mut [f32]) {
     if let Some(function) = scalar {
         for number in data {

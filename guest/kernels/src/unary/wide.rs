@@ -5,7 +5,6 @@ use half::{bf16, f16};
 use tensorlet_plan::kernel::UnaryOp;
 use tensorlet_tensor::DatumType;
 
-use super::float;
 use crate::cast::wide::{self, CHUNK};
 use crate::crew::Crew;
 use crate::isa::Isa;
@@ -34,28 +33,30 @@ impl Run for Half {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         assert_eq!(x.len(), y.len(), "a result for each number");
-        let mut chunk = [0.0f32; CHUNK];
-        for (x, y) in x.chunks(2 * CHUNK).zip(y.chunks_mut(2 * CHUNK)) {
-            let chunk = &mut chunk[..x.len() / 2];
-            let brief = self.datum_type == DatumType::Bf16;
-            if brief {
-                bytemuck::cast_slice::<_, bf16>(x).convert_to_f32_slice(chunk);
-            } else {
-                bytemuck::cast_slice::<_, f16>(x).convert_to_f32_slice(chunk);
+        crew.divide(y, 2 * CHUNK, CHUNK, |first, y| {
+            let mut chunk = [0.0f32; CHUNK];
+            let x = &x[first * 2 * CHUNK..];
+            for (x, y) in x.chunks(2 * CHUNK).zip(y.chunks_mut(2 * CHUNK)) {
+                let chunk = &mut chunk[..x.len() / 2];
+                let brief = self.datum_type == DatumType::Bf16;
+                if brief {
+                    bytemuck::cast_slice::<_, bf16>(x).convert_to_f32_slice(chunk);
+                } else {
+                    bytemuck::cast_slice::<_, f16>(x).convert_to_f32_slice(chunk);
+                }
+                super::apply_in_place(self.op, self.isa, chunk);
+                if brief {
+                    bytemuck::cast_slice_mut::<_, bf16>(y).convert_from_f32_slice(chunk);
+                } else {
+                    bytemuck::cast_slice_mut::<_, f16>(y).convert_from_f32_slice(chunk);
+                }
             }
-            let scalar = float::scalar(self.op, chunk);
-            float::apply_in_place(self.op, scalar, self.isa, chunk);
-            if brief {
-                bytemuck::cast_slice_mut::<_, bf16>(y).convert_from_f32_slice(chunk);
-            } else {
-                bytemuck::cast_slice_mut::<_, f16>(y).convert_from_f32_slice(chunk);
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -117,19 +118,22 @@ impl Run for Integers {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         assert_eq!(x.len(), y.len(), "a result for each number");
         let width = self.datum_type.width_bytes();
-        let mut chunk = [0; CHUNK];
-        for (x, y) in x.chunks(CHUNK * width).zip(y.chunks_mut(CHUNK * width)) {
-            let chunk = &mut chunk[..x.len() / width];
-            wide::read_integers(self.datum_type, x, chunk);
-            self.apply(chunk);
-            wide::write_integers(self.datum_type, chunk, self.datum_type, y);
-        }
-        Ok(())
+        crew.divide(y, CHUNK * width, CHUNK, |first, y| {
+            let mut chunk = [0; CHUNK];
+            let x = &x[first * CHUNK * width..];
+            for (x, y) in x.chunks(CHUNK * width).zip(y.chunks_mut(CHUNK * width)) {
+                let chunk = &mut chunk[..x.len() / width];
+                wide::read_integers(self.datum_type, x, chunk);
+                self.apply(chunk);
+                wide::write_integers(self.datum_type, chunk, self.datum_type, y);
+            }
+            Ok(())
+        })
     }
 }
 
@@ -162,7 +166,7 @@ impl Run for Floats {
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         _scratch: &mut [u8],
-        _crew: Crew<'_>,
+        crew: Crew<'_>,
     ) -> Result<(), RunError> {
         let to = match self.op {
             UnaryOp::IsNan | UnaryOp::IsInf { .. } => DatumType::Bool,
@@ -171,15 +175,18 @@ impl Run for Floats {
         let (x, y) = (inputs[0], &mut *outputs[0]);
         let (x_width, y_width) = (self.datum_type.width_bytes(), to.width_bytes());
         assert_eq!(x.len() / x_width, y.len() / y_width, "a result for each");
-        let mut chunk = [0.0; CHUNK];
-        for (x, y) in x.chunks(CHUNK * x_width).zip(y.chunks_mut(CHUNK * y_width)) {
-            let chunk = &mut chunk[..x.len() / x_width];
-            wide::read_floats(self.datum_type, x, chunk);
-            for number in &mut *chunk {
-                *number = self.apply(*number);
+        crew.divide(y, CHUNK * y_width, CHUNK, |first, y| {
+            let mut chunk = [0.0; CHUNK];
+            let x = &x[first * CHUNK * x_width..];
+            for (x, y) in x.chunks(CHUNK * x_width).zip(y.chunks_mut(CHUNK * y_width)) {
+                let chunk = &mut chunk[..x.len() / x_width];
+                wide::read_floats(self.datum_type, x, chunk);
+                for number in &mut *chunk {
+                    *number = self.apply(*number);
+                }
+                wide::write_floats(chunk, to, y);
             }
-            wide::write_floats(chunk, to, y);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

@@ -24,8 +24,15 @@ pub(super) const SIZES: [usize; 5] = [8, 7, 4, 2, 1];
 /// Of windows that are not unrolled: how many outputs at each end of a chunk of more than 4 may see columns that are not there.
 pub(super) const CHECKED: usize = 3;
 
-/// Divides a row.
-pub(super) fn chunks(horizontal: &Axis, unrolled: bool) -> Vec<Chunk> {
+/// Divides a row, of windows of so many rows.
+pub(super) fn chunks(horizontal: &Axis, unrolled: bool, window_rows: usize) -> Vec<Chunk> {
+    /// Chunks that follow each other see no more taps of windows together, so that an interruption is noticed soon.
+    const TAPS: usize = if cfg!(target_arch = "wasm32") {
+        usize::MAX
+    } else {
+        200_000
+    };
+    let most = TAPS / horizontal.kernel.saturating_mul(window_rows).max(1);
     let interior = horizontal.interior();
     let mut chunks: Vec<Chunk> = Vec::new();
     let mut output = 0;
@@ -35,6 +42,7 @@ pub(super) fn chunks(horizontal: &Axis, unrolled: bool) -> Vec<Chunk> {
         match chunks.last_mut() {
             Some(last)
                 if last.size == chunk.size
+                    && last.count * last.size < most
                     && interior.contains(&last.output)
                     && interior.contains(&last_output) =>
             {
@@ -106,7 +114,7 @@ mod tests {
     #[track_caller]
     fn check(axis: &Axis, unrolled: bool) {
         let mut outputs = 0;
-        for chunk in chunks(axis, unrolled) {
+        for chunk in chunks(axis, unrolled, 3) {
             assert_eq!(chunk.output, outputs, "{axis:?}");
             assert!(SIZES.contains(&chunk.size), "{chunk:?}");
             for _ in 0..chunk.count {
