@@ -31,7 +31,7 @@ use crate::accelerator::{Accelerator, LoadedSegment, MemoryBudget, Reservation, 
 
 pub(crate) use abi::add_to_linker;
 use counts::Counters;
-pub use counts::OffloadCounts;
+pub use counts::{OffloadCounts, OffloadFallbacks};
 
 /// The most bytes that a segment's plan may have, without constants. That of a network of hundreds of layers has a tenth of it.
 pub const MAX_PLAN_BYTES: usize = 4 << 20;

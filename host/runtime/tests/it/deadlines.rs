@@ -58,25 +58,21 @@ fn a_long_convolution_ends_at_the_deadline() {
 }
 
 #[test]
-#[ignore = "this kernel does not ask its crew"]
 fn a_long_pooling_ends_at_the_deadline() {
     ends_soon("pooling", &steps::pool(), 4 * 256);
 }
 
 #[test]
-#[ignore = "this kernel does not ask its crew"]
 fn a_long_normalisation_ends_at_the_deadline() {
     ends_soon("normalisation", &steps::lrn(), 4 << 17);
 }
 
 #[test]
-#[ignore = "this kernel does not ask its crew"]
 fn a_long_attention_ends_at_the_deadline() {
     ends_soon("attention", &steps::attention(), 4 << 18);
 }
 
 #[test]
-#[ignore = "this kernel does not ask its crew"]
 fn a_long_recurrence_ends_at_the_deadline() {
     ends_soon("recurrence", &steps::recurrence(), 4 << 18);
 }
