@@ -496,6 +496,42 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_handed_out_once_and_have_bytes_of_their_own() {
+        let input: Vec<u8> = (0..30).collect();
+        let mut output = [0u8; 30];
+        let inputs = [input.as_slice()];
+        let mut outputs = [output.as_mut_slice()];
+        let mut rows = Rows::new(&inputs, &mut outputs, 3);
+        assert_eq!(rows.len(), 3);
+        let all: Vec<Row<'_>> = rows.by_ref().collect();
+        assert_eq!((all.len(), rows.len()), (3, 0));
+        std::thread::scope(|scope| {
+            for row in all {
+                scope.spawn(|| {
+                    let mut lists = SliceLists::default();
+                    let mut frame = Frame::new(&[], &mut [], row, &mut lists);
+                    let input = Operand {
+                        place: Place::Input { index: 0, copy: 0 },
+                        len: 10,
+                    };
+                    frame.copy_to(&input, 0);
+                });
+            }
+        });
+        assert_eq!(output.as_slice(), input);
+    }
+
+    #[test]
+    fn scratch_memory_of_several_threads_lies_behind_everything() {
+        let operands = Operands::new([arena(0)].into(), [arena(64)].into(), (128, 60)).unwrap();
+        assert_eq!(operands.scratch_of(1), (128, 60));
+        assert_eq!(operands.scratch_of(3), (128, 192));
+        let between = Operands::new([arena(0)].into(), [arena(256)].into(), (128, 60)).unwrap();
+        assert_eq!(between.scratch_of(1), (128, 60));
+        assert!(std::panic::catch_unwind(|| between.scratch_of(2)).is_err());
+    }
+
+    #[test]
     fn each_operand_is_found_in_its_memory() {
         with_frame(|frame| {
             let inputs = [at(Place::Constant(192)), arena(0), input(0, 0)];

@@ -270,8 +270,6 @@ impl Bound {
             block_columns(v, width, &mut packed_values[..values_len])
         };
         for first in (0..rows).step_by(self.chunk) {
-            // The products of a chunk are too short to ask.
-            crew.check()?;
             let count = self.chunk.min(rows - first);
             let scores = &mut scores[..count * keys];
             let area = Area::line(count);

@@ -25,6 +25,9 @@ const MAX_AXES: usize = 2 * tensorlet_tensor::MAX_RANK;
 /// How many bytes are copied in a nanosecond.
 const COPIED: usize = 8;
 
+/// Longer runs are copied in pieces of so many bytes, so that an interruption is noticed soon.
+const LONG: usize = 1 << 20;
+
 /// What axes are shorter than is not worth tiles.
 const MIN_TRANSPOSED: usize = 8;
 
@@ -235,7 +238,15 @@ impl Strided {
                     pace.count(1 + columns / COPIED)?;
                     let from_at = step(from_at, row, rows.from);
                     let to_at = to_at + row * rows.to;
-                    copy_bytes(&from[from_at..][..columns], &mut to[to_at..][..columns]);
+                    let (from, to) = (&from[from_at..][..columns], &mut to[to_at..][..columns]);
+                    if cfg!(not(target_arch = "wasm32")) && columns > LONG {
+                        for (from, to) in from.chunks(LONG).zip(to.chunks_mut(LONG)) {
+                            pace.count(LONG / COPIED)?;
+                            to.copy_from_slice(from);
+                        }
+                        continue;
+                    }
+                    copy_bytes(from, to);
                 }
             }
             Plane::Repeated { rows, columns } => {

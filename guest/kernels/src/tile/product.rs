@@ -341,6 +341,8 @@ impl Product {
         if area.rows == 0 || area.lines == 0 {
             return Ok(());
         }
+        // Many small products are as long as a large one.
+        crew.check()?;
         let mut pace = Pace::of(crew);
         for part in 0..self.parts.len() {
             for group in &self.groups[groups.clone()] {
