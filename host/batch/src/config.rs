@@ -119,6 +119,16 @@ impl BatchConfig {
         })
     }
 
+    /// Returns the same for a model whose calls cannot be joined.
+    pub(crate) fn without_batches(self) -> Self {
+        Self {
+            max_batch_size: NonZeroU32::MIN,
+            preferred_batch_size: Vec::new(),
+            pad_to: Vec::new(),
+            ..self
+        }
+    }
+
     /// Returns how much later than it came a call of this priority counts as queued.
     pub(crate) fn handicap(&self, priority: u32) -> Duration {
         let level = match priority {
@@ -157,6 +167,16 @@ pub struct InvalidConfig {
     field: &'static str,
     expected: String,
     found: String,
+}
+
+impl InvalidConfig {
+    pub(crate) fn new(field: &'static str, expected: String, found: String) -> Self {
+        Self {
+            field,
+            expected,
+            found,
+        }
+    }
 }
 
 #[cfg(test)]
