@@ -1,0 +1,132 @@
+//! All groups, found by free dims or by name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use crate::batcher::estimate::Estimate;
+use crate::batcher::group::{Group, GroupId};
+use crate::call::{FreeDims, Ticket};
+
+/// How many groups without calls are kept for what they have learnt.
+pub(crate) const MAX_IDLE_GROUPS: usize = 64;
+
+/// The groups of one batcher: those with calls, and the last idle ones.
+#[derive(Debug)]
+pub(crate) struct Groups<C> {
+    ids: HashMap<FreeDims, GroupId>,
+    all: BTreeMap<GroupId, Group<C>>,
+    entered: u64,
+}
+
+impl<C> Groups<C> {
+    pub(crate) fn new() -> Self {
+        Self {
+            ids: HashMap::new(),
+            all: BTreeMap::new(),
+            entered: 0,
+        }
+    }
+
+    /// Returns the group for a call that enters, made if there is none.
+    pub(crate) fn enter(&mut self, free_dims: FreeDims) -> (GroupId, &mut Group<C>) {
+        self.entered += 1;
+        let id = match self.ids.get(&free_dims) {
+            Some(&id) => id,
+            None => {
+                self.forget_idle();
+                let id = GroupId(self.entered);
+                self.ids.insert(free_dims.clone(), id);
+                id
+            }
+        };
+        let group = self.all.entry(id).or_insert_with(|| Group {
+            free_dims,
+            waiting: BTreeMap::new(),
+            estimate: Estimate::default(),
+            running: 0,
+            entered: 0,
+        });
+        group.entered = self.entered;
+        (id, group)
+    }
+
+    pub(crate) fn group(&mut self, id: GroupId) -> Option<&mut Group<C>> {
+        self.all.get_mut(&id)
+    }
+
+    /// Reports whether the deadline of a waiting call has passed.
+    pub(crate) fn is_late(&self, ticket: Ticket, now: Instant) -> bool {
+        let call = self
+            .all
+            .get(&ticket.group)
+            .and_then(|group| group.waiting.get(&ticket.place));
+        call.and_then(|call| call.deadline)
+            .is_some_and(|deadline| deadline <= now)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (GroupId, &Group<C>)> {
+        self.all.iter().map(|(&id, group)| (id, group))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group<C>> {
+        self.all.values_mut()
+    }
+
+    /// Makes room for one more idle group. Takes as long as there are groups.
+    fn forget_idle(&mut self) {
+        let idle = || self.all.iter().filter(|(_, group)| group.is_idle());
+        if idle().count() < MAX_IDLE_GROUPS {
+            return;
+        }
+        let oldest = idle().min_by_key(|(_, group)| group.entered);
+        if let Some(group) = oldest
+            .map(|(&id, _)| id)
+            .and_then(|id| self.all.remove(&id))
+        {
+            self.ids.remove(&group.free_dims);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forgets_the_group_that_was_idle_longest() {
+        let mut groups = Groups::<()>::new();
+        let limit = u32::try_from(MAX_IDLE_GROUPS).unwrap();
+        let first = groups.enter(FreeDims::new(vec![0])).0;
+        let ids: Vec<GroupId> = (1..limit)
+            .map(|dim| groups.enter(FreeDims::new(vec![dim])).0)
+            .collect();
+        groups.enter(FreeDims::new(vec![0]));
+        assert_eq!(groups.iter().count(), MAX_IDLE_GROUPS);
+
+        groups.enter(FreeDims::new(vec![limit]));
+        assert_eq!(
+            groups.iter().count(),
+            MAX_IDLE_GROUPS,
+            "one more is one less"
+        );
+        assert!(groups.group(first).is_some(), "it was used again");
+        assert!(groups.group(ids[0]).is_none());
+        assert_ne!(
+            groups.enter(FreeDims::new(vec![1])).0,
+            ids[0],
+            "a name is used once"
+        );
+    }
+
+    #[test]
+    fn never_forgets_a_group_that_runs() {
+        let mut groups = Groups::<()>::new();
+        let running = groups.enter(FreeDims::default()).0;
+        groups.group(running).unwrap().running = 1;
+        for dim in 0..200 {
+            groups.enter(FreeDims::new(vec![dim]));
+        }
+        assert_eq!(groups.iter().count(), MAX_IDLE_GROUPS + 1);
+        assert!(groups.group(running).is_some());
+    }
+}
