@@ -23,9 +23,9 @@ pub struct EngineConfig {
     pub max_instances: u32,
     /// Whether a call can be interrupted when its timeout is over. Default: `true`.
     ///
-    /// Compiled code then looks at a counter in every loop, which takes registers that tract's kernels need:
-    /// efficientnet-lite0 takes 57 ms instead of 41 ms. Without it a model that loops can only be ended with
-    /// the process, and a call with a timeout is refused.
+    /// Compiled code then looks at a counter in every loop, which takes registers that inner loops need: components that compute by
+    /// themselves are up to a quarter slower. What the accelerator computes is not. Without it a model that loops can only be
+    /// ended with the process, and a call with a timeout is refused.
     pub interruptible: bool,
     /// Whether components are compiled quickly, to slower code. For those that run once. Default: `false`.
     pub quick_compile: bool,
