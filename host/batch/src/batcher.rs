@@ -119,6 +119,11 @@ impl<C> Batcher<C> {
         self.queued_calls
     }
 
+    /// Reports whether a call waits.
+    pub fn is_queued(&self, ticket: Ticket) -> bool {
+        self.groups.waiting(ticket).is_some()
+    }
+
     /// Returns how many rows the waiting calls have.
     pub fn queued_rows(&self) -> u64 {
         self.queued_rows
@@ -311,11 +316,12 @@ impl<C> Batcher<C> {
     }
 
     /// Finds a call that is to fail fast.
-    fn hopeless_call(&mut self, now: Instant, free_workers: usize) -> Option<Ticket> {
+    fn hopeless_call(&self, now: Instant, free_workers: usize) -> Option<Ticket> {
         let outnumbered = self.queued_calls > free_workers;
         let mut hopeless = self.hopeless.iter().take_while(|(at, _)| *at <= now);
-        let groups = &self.groups;
-        let found = hopeless.find(|(_, ticket)| outnumbered || groups.is_late(*ticket, now));
+        let deadline = |ticket| self.groups.waiting(ticket).and_then(|call| call.deadline);
+        let is_late = |ticket| deadline(ticket).is_some_and(|deadline| deadline <= now);
+        let found = hopeless.find(|&&(_, ticket)| outnumbered || is_late(ticket));
         found.map(|&(_, ticket)| ticket)
     }
 

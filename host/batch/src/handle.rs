@@ -31,9 +31,19 @@ pub struct Handle<P: Predict> {
 impl<P: Predict> Handle<P> {
     /// Waits for the outputs, at most until the deadline.
     ///
+    /// A call that still waits then, alone, is executed on this thread if a worker is free, as by
+    /// [`Scheduler::predict`](crate::Scheduler::predict).
+    ///
     /// # Errors
     /// If there are none: see [`CallErrorKind`](crate::CallErrorKind).
     pub fn wait(self) -> Result<Vec<NamedTensor>, CallError<P::Error>> {
+        if self.answer.is_pending() {
+            self.shared.serve(self.ticket);
+        }
+        self.wait_for_others()
+    }
+
+    pub(crate) fn wait_for_others(self) -> Result<Vec<NamedTensor>, CallError<P::Error>> {
         match self.answer.wait(self.deadline) {
             Some(result) => result,
             None => self.give_up(),

@@ -11,9 +11,12 @@
 //! There are as many executions at a time as workers. A worker that is free looks for a batch before it sleeps, and
 //! whoever leaves a batch due while a worker sleeps wakes one: so no wake-up is lost, and nobody polls.
 //!
-//! The hand-over of a call from one thread to another and back costs more than all else here. So
-//! [`Scheduler::predict`], which waits anyway, executes its call itself when a worker is free: that worker goes on
-//! sleeping and is not counted as free meanwhile.
+//! The hand-over of a call from one thread to another and back costs more than all else here, most of all on a machine
+//! that is idle, whose cores have to be woken too. So whoever waits for a call anyway executes it when it waits alone and
+//! a worker is free: [`Scheduler::predict`] at once, [`Handle::wait`] if no worker was faster. The worker in whose
+//! stead that is goes on sleeping and is not counted as free meanwhile. Under load nobody does so: a caller that executes
+//! one call after the other keeps a core from callers whose calls could be joined, so after a batch of several calls
+//! the next ones are left to the workers.
 
 mod execute;
 pub(crate) mod shared;

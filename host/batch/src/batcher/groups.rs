@@ -1,10 +1,9 @@
 //! All groups, found by free dims or by name.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
 
 use crate::batcher::estimate::Estimate;
-use crate::batcher::group::{Group, GroupId};
+use crate::batcher::group::{Group, GroupId, Waiting};
 use crate::call::{FreeDims, Ticket};
 
 /// How many groups without calls are kept for what they have learnt.
@@ -54,14 +53,9 @@ impl<C> Groups<C> {
         self.all.get_mut(&id)
     }
 
-    /// Reports whether the deadline of a waiting call has passed.
-    pub(crate) fn is_late(&self, ticket: Ticket, now: Instant) -> bool {
-        let call = self
-            .all
-            .get(&ticket.group)
-            .and_then(|group| group.waiting.get(&ticket.place));
-        call.and_then(|call| call.deadline)
-            .is_some_and(|deadline| deadline <= now)
+    /// Returns a call, if it waits.
+    pub(crate) fn waiting(&self, ticket: Ticket) -> Option<&Waiting<C>> {
+        self.all.get(&ticket.group)?.waiting.get(&ticket.place)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (GroupId, &Group<C>)> {

@@ -77,27 +77,35 @@ impl<P: Predict> Shared<P> {
     ) -> CallResult<P::Error> {
         let call = this.call(inputs, options)?;
         let now = clock::now();
-        let mut replies = Replies::new();
         let mut state = this.lock();
         let handle = state.push(this, call, now)?;
-        // What is due when nothing else waits is this call.
-        let batch = match state.batcher.queued_calls() {
-            1 if state.free_workers > 0 => state.turn(now, &mut replies),
-            _ => None,
+        this.lend(state, now, handle.ticket);
+        handle.wait_for_others()
+    }
+
+    /// Executes a call that is about to be waited for on this thread, if nothing else waits and a worker is free.
+    pub(crate) fn serve(&self, ticket: Ticket) {
+        let (state, now) = self.lock_now();
+        self.lend(state, now, ticket);
+    }
+
+    fn lend(&self, mut state: MutexGuard<'_, State<P::Error>>, now: Instant, ticket: Ticket) {
+        let mut replies = Replies::new();
+        let batch = match state.may_lend(ticket) {
+            true => state.turn(now, &mut replies),
+            false => None,
         };
         let wakes = state.wakes(now);
         drop(state);
-        this.wake(wakes);
+        self.wake(wakes);
         replies.give();
         if let Some(batch) = batch {
-            let mut replies = Replies::new();
-            let (mut state, now) = this.run(batch, &mut replies);
+            let (mut state, now) = self.run(batch, &mut replies);
             let wakes = state.wakes(now);
             drop(state);
-            this.wake(wakes);
+            self.wake(wakes);
             replies.give();
         }
-        handle.wait()
     }
 
     /// Takes a call back, and reports whether it was too late for that.

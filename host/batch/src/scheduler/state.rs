@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::answer::CallResult;
 use crate::batcher::batch::{Batch, Verdict};
 use crate::batcher::{Action, Batcher};
-use crate::call::Call;
+use crate::call::{Call, Ticket};
 use crate::counters::Counters;
 use crate::error::CallError;
 use crate::handle::Handle;
@@ -15,12 +15,17 @@ use crate::predict::Predict;
 use crate::scheduler::execute::{Executed, Job};
 use crate::scheduler::shared::Shared;
 
+/// After calls were joined, how many batches of one call show that there is no load any more.
+const LONE_BATCHES: u32 = 8;
+
 /// The batcher, and who could execute its batches.
 pub(crate) struct State<E> {
     pub(crate) batcher: Batcher<Job<E>>,
     /// How many more executions there may be. At least so many workers sleep, or look for a batch before they do.
     pub(crate) free_workers: usize,
     pub(crate) sleeping_workers: usize,
+    /// How many batches of one call ended since the last one of several; enough at the start.
+    lone_batches: u32,
     /// What the timer has been told; it looks by itself when that comes.
     pub(crate) timer_at: Option<Instant>,
     pub(crate) draining: bool,
@@ -49,6 +54,7 @@ impl<E> State<E> {
             batcher,
             free_workers: workers,
             sleeping_workers: 0,
+            lone_batches: LONE_BATCHES,
             timer_at: None,
             draining: false,
             closed: false,
@@ -102,6 +108,10 @@ impl<E> State<E> {
         replies: &mut Replies<E>,
     ) {
         self.free_workers += 1;
+        self.lone_batches = match batch.calls().len() {
+            1 => self.lone_batches.saturating_add(1),
+            _ => 0,
+        };
         self.counters.execute(&batch, executed.outcome, now);
         self.counters.panicked_batches += u64::from(executed.is_panic);
         let settled = self.batcher.complete(batch, executed.outcome, now);
@@ -119,6 +129,13 @@ impl<E> State<E> {
             replies.add(call.carried, reply);
         }
         replies.executed = Some(executed);
+    }
+
+    /// Reports whether the thread that waits for this call should execute it.
+    pub(crate) fn may_lend(&self, ticket: Ticket) -> bool {
+        // What is due when nothing else waits is this call.
+        let is_alone = self.batcher.queued_calls() == 1 && self.batcher.is_queued(ticket);
+        is_alone && self.free_workers > 0 && self.lone_batches >= LONE_BATCHES
     }
 
     /// Says who is to be woken after a change.

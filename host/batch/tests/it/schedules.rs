@@ -73,6 +73,50 @@ fn a_call_that_is_waited_for_runs_on_the_thread_of_its_caller() {
 }
 
 #[test]
+fn under_load_calls_are_left_to_the_workers() {
+    let (double, executions) = Double::stepwise();
+    let scheduler = start(double, |_| ());
+    let alone = |value| {
+        let handle = submit(&scheduler, value);
+        executions.recv().unwrap().end();
+        assert_eq!(handle.wait().unwrap(), answer(value));
+    };
+    let runs_on_its_caller = || {
+        thread::scope(|scope| {
+            let caller = scope.spawn(|| scheduler.predict(row(1.0), CallOptions::default()));
+            let running = executions.recv().unwrap();
+            let is_caller = running.thread == caller.thread().id();
+            running.end();
+            assert_eq!(caller.join().unwrap().unwrap(), answer(1.0));
+            is_caller
+        })
+    };
+    let first = submit(&scheduler, 1.0);
+    let running = executions.recv().unwrap();
+    let joined = [2.0, 3.0].map(|value| submit(&scheduler, value));
+    running.end();
+    executions.recv().unwrap().end();
+    for (handle, value) in [first].into_iter().chain(joined).zip([1.0, 2.0, 3.0]) {
+        assert_eq!(handle.wait().unwrap(), answer(value));
+    }
+    assert!(!runs_on_its_caller(), "calls were joined just now");
+    (0..6_u8).for_each(|value| alone(value.into()));
+    assert!(!runs_on_its_caller(), "the eighth that is alone");
+    assert!(runs_on_its_caller(), "there is no load any more");
+}
+
+#[test]
+fn a_call_that_no_worker_has_begun_runs_on_the_thread_that_waits() {
+    let scheduler = start(Double::immediate(), |_| ());
+    for value in [1.0, 2.0, 3.0] {
+        // Whoever is faster.
+        assert_eq!(submit(&scheduler, value).wait().unwrap(), answer(value));
+    }
+    assert_eq!(scheduler.snapshot().free_workers, 1);
+    assert_eq!(scheduler.snapshot().counters.batches, 3);
+}
+
+#[test]
 fn a_call_that_is_waited_for_queues_while_workers_are_busy() {
     let (double, executions) = Double::stepwise();
     let scheduler = start(double, |_| ());
