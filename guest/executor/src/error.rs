@@ -25,6 +25,9 @@ pub enum PredictError {
     /// An input does not fit the signature.
     #[error(transparent)]
     InvalidInput(#[from] InvalidInput),
+    /// Sizes or lengths differ from those of the plan.
+    #[error("{0}")]
+    Mismatch(String),
     /// The model cannot be computed for these inputs.
     #[error("{0}")]
     Failed(String),

@@ -306,7 +306,7 @@ impl Executor {
     fn binding(&self, sizes: &[u32]) -> Result<Arc<Binding>, PredictError> {
         let symbols = self.program.symbols.len();
         if sizes.len() != symbols {
-            return Err(PredictError::Failed(format!(
+            return Err(PredictError::Mismatch(format!(
                 "expected sizes of {symbols} symbols, found {}",
                 sizes.len()
             )));
@@ -472,7 +472,7 @@ fn check_lengths<'a>(
     rows: usize,
 ) -> Result<(), PredictError> {
     if names.len() != found.len() {
-        return Err(PredictError::Failed(format!(
+        return Err(PredictError::Mismatch(format!(
             "expected {} {what}s, found {}",
             names.len(),
             found.len()
@@ -480,7 +480,7 @@ fn check_lengths<'a>(
     }
     for ((name, row_bytes), found) in names.zip(row_bytes).zip(found) {
         if row_bytes.checked_mul(rows) != Some(found) {
-            return Err(PredictError::Failed(format!(
+            return Err(PredictError::Mismatch(format!(
                 "{what} `{name}`: expected {rows} × {row_bytes} bytes, found {found}"
             )));
         }

@@ -174,6 +174,7 @@ fn segment_error(error: PredictError) -> SegmentError {
     match error {
         PredictError::OutOfMemory { .. } => SegmentError::OutOfMemory(error.to_string()),
         PredictError::Interrupted(_) => SegmentError::Interrupted,
+        PredictError::Mismatch(reason) => SegmentError::Invalid(reason),
         other => SegmentError::Failed(other.to_string()),
     }
 }

@@ -280,7 +280,10 @@ impl Call {
         let mut answers = puppet.play(&script).unwrap();
         let (answer, [_, len]) = answers.run();
         let Some(expected) = &self.expected else {
-            let refused = matches!(answer, Answer::Failed | Answer::OutOfMemory);
+            let refused = matches!(
+                answer,
+                Answer::Failed | Answer::Invalid | Answer::OutOfMemory
+            );
             assert!(refused, "{what}: {answer:?}");
             return false;
         };
