@@ -224,7 +224,8 @@ impl<C> Batcher<C> {
 
     /// Takes a batch back, and returns the calls to be answered, in their order.
     ///
-    /// All of them after [`Outcome::Succeeded`]; otherwise those that are not retried.
+    /// All of them after [`Outcome::Succeeded`]; otherwise those that are not retried. One whose deadline has passed
+    /// gets no outputs even if there are some, as it would not if it had run alone.
     ///
     /// # Panics
     /// If another batcher made the batch.

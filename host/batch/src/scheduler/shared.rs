@@ -64,9 +64,12 @@ impl<P: Predict> Shared<P> {
         let now = clock::now();
         let mut state = this.lock();
         let handle = state.push(this, call, now)?;
+        let mut replies = Replies::new();
+        state.fail_fast(now, &mut replies);
         let wakes = state.wakes(now);
         drop(state);
         this.wake(wakes);
+        replies.give();
         Ok(handle)
     }
 
@@ -93,7 +96,10 @@ impl<P: Predict> Shared<P> {
         let mut replies = Replies::new();
         let batch = match state.may_lend(ticket) {
             true => state.turn(now, &mut replies),
-            false => None,
+            false => {
+                state.fail_fast(now, &mut replies);
+                None
+            }
         };
         let wakes = state.wakes(now);
         drop(state);
@@ -207,11 +213,7 @@ impl<P: Predict> Shared<P> {
         let mut state = self.lock();
         while !state.closed {
             let now = clock::now();
-            // A free worker does that itself, and more.
-            if state.free_workers == 0 {
-                let batch = state.turn(now, &mut replies);
-                debug_assert!(batch.is_none(), "no worker is free");
-            }
+            state.fail_fast(now, &mut replies);
             state.timer_at = state.batcher.next_due(now, state.free_workers);
             let wakes = state.wakes(now);
             self.wake(wakes);

@@ -85,19 +85,37 @@ impl<E> State<E> {
     }
 
     /// Does what is due, up to the first batch, which is the free worker's that asks.
+    ///
+    /// What may be left to do then is for the workers that are still free.
     pub(crate) fn turn(&mut self, now: Instant, replies: &mut Replies<E>) -> Option<Batch<Job<E>>> {
         loop {
             match self.batcher.poll(now, self.free_workers)? {
                 Action::Run(batch) => {
                     self.free_workers -= 1;
+                    self.fail_fast(now, replies);
                     return Some(batch);
                 }
-                Action::FailFast(job) => {
-                    self.counters.gone.deadline_queued += 1;
-                    replies.add(job, Some(Err(CallError::deadline_exceeded())));
-                }
+                Action::FailFast(job) => self.give_up(job, replies),
             }
         }
+    }
+
+    /// Answers the calls that cannot be met, unless a worker is free, which does that in its turn.
+    pub(crate) fn fail_fast(&mut self, now: Instant, replies: &mut Replies<E>) {
+        if self.free_workers > 0 {
+            return;
+        }
+        while let Some(action) = self.batcher.poll(now, 0) {
+            match action {
+                Action::FailFast(job) => self.give_up(job, replies),
+                Action::Run(_) => unreachable!("no worker is free"),
+            }
+        }
+    }
+
+    fn give_up(&mut self, job: Job<E>, replies: &mut Replies<E>) {
+        self.counters.gone.deadline_queued += 1;
+        replies.add(job, Some(Err(CallError::deadline_exceeded())));
     }
 
     pub(crate) fn complete(
