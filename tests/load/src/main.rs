@@ -15,11 +15,13 @@
 //!
 //! # Figures
 //!
-//! - *arrived*, *sent*: calls that were due during the time that is measured, and those of them that were sent. They differ by *dropped by
-//!   the generator*: calls that were due while `--max-in-flight` were under way. A run with such calls measures another load than it says.
+//! - *arrived*: calls that were due during the time that is measured. Each is answered, refused, failed, or *dropped by the generator*, because
+//!   `--max-in-flight` were under way, or because it could not be sent before its timeout had passed. A run with dropped calls measures another load
+//!   than it says.
+//! - *sent meanwhile*, *answered meanwhile*: calls that were sent, and answers that came, during that time, whenever their calls arrived. While a queue
+//!   grows, the latter, *goodput*, is less than what is answered in the end.
 //! - *answered*, *refused*, *failed*: what became of those that were sent. Refused are those with HTTP 429 or 503. Failed are those without an answer
 //!   within `--timeout` of their arrival, with any other status, or whose answer is not one.
-//! - *goodput*: answers that came during the time that is measured. While a queue grows, that is less than calls that are answered in the end.
 //! - *generator late by*: how long after its arrival a call was sent. If that is not small beside the latencies, they are the generator's.
 //!
 //! Calls that arrive during `--warm-up` are made and not counted. `--json` keeps all figures and, in nanoseconds, histograms that every
@@ -57,7 +59,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{Args, HttpArgs, OutputArgs, TargetArgs};
 use crate::http::{Http, Prepared};
@@ -84,14 +86,13 @@ fn load_http(args: &HttpArgs) -> Result<()> {
     } = args;
     let encoding = if *binary { "binary" } else { "JSON" };
     let title = format!("{url}, model {model}, {encoding}, rows {rows}");
-    let report = Report::new(title, typed(), &load, &recorder)?;
+    // The command line says how to make the report again.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let target = json!({
+        "kind": "http", "url": url, "model": model, "rows": rows, "encoding": encoding, "arguments": arguments,
+    });
+    let report = Report::new(title, target, &load, &recorder)?;
     tell(&report, &recorder, &args.output)
-}
-
-/// Returns the command line, so that a report says how to make it again.
-fn typed() -> Value {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    json!({ "arguments": args })
 }
 
 fn tell(report: &Report, recorder: &Recorder, output: &OutputArgs) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Counts calls and keeps their latencies.
 //!
-//! What arrived during the warm-up is not counted, but for one figure: goodput is how many answers *came* during the time that
-//! is measured, whenever their calls arrived. Answers that come when all is over, out of a queue that has grown until then, would
+//! What arrived during the warm-up is not counted, but for two figures: how many calls were *sent*, and how many answers *came*, during the
+//! time that is measured, whenever they had arrived. The latter is goodput. Answers that come when all is over, out of a queue that has grown until then, would
 //! make an overloaded server look faster than it is.
 
 use std::collections::BTreeMap;
@@ -14,9 +14,14 @@ use crate::target::{Kind, Outcome};
 /// The longest time that is told apart from longer ones.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Times with three digits, from a nanosecond to ten minutes; longer ones count as that.
+/// Times with three digits, from a nanosecond to ten minutes; longer ones count as that. Mean and longest are exact.
 #[derive(Clone, Debug)]
-pub(crate) struct Times(Histogram<u64>);
+pub(crate) struct Times {
+    /// In nanoseconds.
+    histogram: Histogram<u64>,
+    longest: Duration,
+    sum: Duration,
+}
 
 /// The time that is measured: from `start` until before `end`.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +54,10 @@ pub(crate) struct Sample {
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     window: Window,
-    /// Calls that arrived and were not sent, as too many were under way.
+    /// Calls that arrived and were not sent: too many were under way, or it was too late.
     pub(crate) dropped: u64,
+    /// Calls that were sent within the window.
+    pub(crate) sent_in_window: u64,
     /// Answers that came within the window.
     pub(crate) answered_in_window: u64,
     /// From arrival to answer.
@@ -72,39 +79,55 @@ pub(crate) struct Recorder {
 impl Times {
     pub(crate) fn new() -> Self {
         let longest_ns = LONGEST.as_nanos() as u64;
-        Self(Histogram::new_with_bounds(1, longest_ns, 3).expect("these bounds are valid"))
+        Self {
+            histogram: Histogram::new_with_bounds(1, longest_ns, 3)
+                .expect("these bounds are valid"),
+            longest: Duration::ZERO,
+            sum: Duration::ZERO,
+        }
     }
 
     /// Adds a time.
     pub(crate) fn record(&mut self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.0.saturating_record(ns);
+        self.histogram.saturating_record(ns);
+        self.longest = self.longest.max(time);
+        self.sum += time;
     }
 
     /// Returns how many times there are.
     pub(crate) fn len(&self) -> u64 {
-        self.0.len()
+        self.histogram.len()
     }
 
     /// Returns the time that a share `quantile` of all is no longer than, or `None` if there is none.
     pub(crate) fn quantile(&self, quantile: f64) -> Option<Duration> {
-        // The upper end of a bucket may lie above the longest time.
-        let ns = self.0.value_at_quantile(quantile).min(self.0.max());
-        (!self.0.is_empty()).then(|| Duration::from_nanos(ns))
+        // This is the upper end of a bucket, above the longest time in it.
+        let time = Duration::from_nanos(self.histogram.value_at_quantile(quantile));
+        (self.len() > 0).then(|| time.min(self.longest))
+    }
+
+    /// Returns the longest time, or `None` if there is none.
+    pub(crate) fn longest(&self) -> Option<Duration> {
+        (self.len() > 0).then_some(self.longest)
     }
 
     /// Returns the mean, or `None` if there are no times.
     pub(crate) fn mean(&self) -> Option<Duration> {
-        (!self.0.is_empty()).then(|| Duration::from_nanos(self.0.mean() as u64))
+        (self.len() > 0).then(|| self.sum.div_f64(self.len() as f64))
     }
 
     /// The histogram, in nanoseconds.
     pub(crate) fn histogram(&self) -> &Histogram<u64> {
-        &self.0
+        &self.histogram
     }
 
     fn merge(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("all have the same bounds");
+        self.histogram
+            .add(&other.histogram)
+            .expect("all have the same bounds");
+        self.longest = self.longest.max(other.longest);
+        self.sum += other.sum;
     }
 }
 
@@ -120,6 +143,7 @@ impl Recorder {
         Self {
             window,
             dropped: 0,
+            sent_in_window: 0,
             answered_in_window: 0,
             answers: Times::new(),
             refusals: Times::new(),
@@ -139,6 +163,7 @@ impl Recorder {
 
     /// Counts a call that was sent.
     pub(crate) fn record(&mut self, call: Call, outcome: Outcome) {
+        self.sent_in_window += u64::from(self.window.contains(call.sent));
         if outcome == Outcome::Answered && self.window.contains(call.ended) {
             self.answered_in_window += 1;
         }
@@ -178,6 +203,7 @@ impl Recorder {
     /// Adds what another thread has recorded.
     pub(crate) fn merge(&mut self, other: Self) {
         self.dropped += other.dropped;
+        self.sent_in_window += other.sent_in_window;
         self.answered_in_window += other.answered_in_window;
         self.answers.merge(&other.answers);
         self.refusals.merge(&other.refusals);
@@ -265,6 +291,7 @@ mod tests {
         let mut times = Times::new();
         times.record(Duration::from_secs(100_000));
         assert_near(times.quantile(0.5), LONGEST);
+        assert_eq!(times.longest(), Some(Duration::from_secs(100_000)));
     }
 
     #[test]
@@ -282,6 +309,7 @@ mod tests {
         assert_eq!(recorder.sent(), 2);
         assert_eq!(recorder.answers.len(), 2);
         assert_eq!(recorder.answered_in_window, 2);
+        assert_eq!(recorder.sent_in_window, 2);
         assert_eq!(recorder.dropped, 1);
         assert_eq!(recorder.samples.unwrap().len(), 2);
     }

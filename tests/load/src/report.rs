@@ -35,8 +35,11 @@ pub(crate) struct Report {
     warnings: Vec<String>,
     /// Calls that arrived, sent or not.
     arrived: Rate,
-    sent: Rate,
-    /// Calls that were not sent as too many were under way.
+    /// Calls that arrived and were sent.
+    sent: u64,
+    /// Calls that were sent while it was measured.
+    sent_in_window: Rate,
+    /// Calls that were not sent: too many were under way, or it was too late.
     dropped_by_the_generator: u64,
     /// Answers that came while it was measured.
     goodput: Rate,
@@ -94,7 +97,8 @@ impl Report {
             load: load.clone(),
             warnings: warnings(load, recorder),
             arrived: rate(recorder.sent() + recorder.dropped),
-            sent: rate(recorder.sent()),
+            sent: recorder.sent(),
+            sent_in_window: rate(recorder.sent_in_window),
             dropped_by_the_generator: recorder.dropped,
             goodput: rate(recorder.answered_in_window),
             answered: recorder.answers.len(),
@@ -135,18 +139,22 @@ impl Report {
         let mut rows = vec![
             vec!["".into(), "calls".into(), "calls/s".into()],
             row("arrived", self.arrived.count, Some(self.arrived.per_second)),
-            row("sent", self.sent.count, Some(self.sent.per_second)),
+            row(
+                "sent meanwhile",
+                self.sent_in_window.count,
+                Some(self.sent_in_window.per_second),
+            ),
+            row(
+                "answered meanwhile (goodput)",
+                self.goodput.count,
+                Some(self.goodput.per_second),
+            ),
             row(
                 "dropped by the generator",
                 self.dropped_by_the_generator,
                 None,
             ),
             row("answered", self.answered, None),
-            row(
-                "goodput: answered in time measured",
-                self.goodput.count,
-                Some(self.goodput.per_second),
-            ),
         ];
         for (outcome, kinds) in [("refused", &self.refused), ("failed", &self.failed)] {
             rows.push(row(outcome, kinds.values().sum(), None));
@@ -208,7 +216,7 @@ impl Latency {
             p90_ms: quantile(0.9),
             p99_ms: quantile(0.99),
             p99_9_ms: quantile(0.999),
-            max_ms: quantile(1.0),
+            max_ms: ms(times.longest()),
             histogram: STANDARD.encode(bytes),
         })
     }
@@ -218,8 +226,8 @@ fn warnings(load: &Config, recorder: &Recorder) -> Vec<String> {
     let mut warnings = Vec::new();
     if let (1.., Pattern::Open { max_in_flight, .. }) = (recorder.dropped, load.pattern) {
         warnings.push(format!(
-            "{} calls were dropped by the generator, as {max_in_flight} were under way. No figure below counts them: \
-             raise --max-in-flight, shorten --timeout or lower --rate",
+            "{} calls were dropped by the generator, as {max_in_flight} were under way or their timeout had passed \
+             before they could be sent. They are in no latency: raise --max-in-flight, or lower --rate",
             recorder.dropped
         ));
     }
