@@ -75,10 +75,14 @@ pub struct Counters {
     pub panicked_batches: u64,
     /// Rows of padding that were executed.
     pub padding_rows: u64,
-    /// How long calls waited before each execution.
+    /// How long calls waited before each execution, in all.
     pub queue_delay_nanos: Histogram,
-    /// How long executions took, with joining and splitting.
+    /// How long of that a worker was free: what holding calls back costs, and waking a worker.
+    pub batch_wait_nanos: Histogram,
+    /// How long the model took for each execution.
     pub execution_nanos: Histogram,
+    /// How long it took beside that to join calls and to split outputs.
+    pub copy_nanos: Histogram,
     /// How many rows batches had, without padding.
     pub batch_size_rows: Histogram,
 }
@@ -137,7 +141,9 @@ impl Counters {
             panicked_batches: 0,
             padding_rows: 0,
             queue_delay_nanos: Histogram::new(NANOS),
+            batch_wait_nanos: Histogram::new(NANOS),
             execution_nanos: Histogram::new(NANOS),
+            copy_nanos: Histogram::new(NANOS),
             batch_size_rows: Histogram::new(ROWS),
         }
     }
@@ -152,7 +158,13 @@ impl Counters {
     }
 
     /// Counts an execution that has ended.
-    pub(crate) fn execute<C>(&mut self, batch: &Batch<C>, outcome: Outcome, now: Instant) {
+    pub(crate) fn execute<C>(
+        &mut self,
+        batch: &Batch<C>,
+        outcome: Outcome,
+        copied: Duration,
+        now: Instant,
+    ) {
         self.batches += 1;
         self.failed_batches += u64::from(outcome != Outcome::Succeeded);
         self.padding_rows += u64::from(batch.padded_rows() - batch.rows());
@@ -164,8 +176,18 @@ impl Counters {
             self.retried_calls += u64::from(call.is_retry());
         }
         let took = now.saturating_duration_since(batch.started_at());
-        self.execution_nanos.add_nanos(took);
+        self.execution_nanos.add_nanos(took.saturating_sub(copied));
+        self.copy_nanos.add_nanos(copied);
         self.batch_size_rows.add(u64::from(batch.rows()));
+    }
+
+    /// Counts a batch that leaves the queue, while a worker has been free since then.
+    pub(crate) fn leave<C>(&mut self, batch: &Batch<C>, free_since: Instant) {
+        for call in batch.calls() {
+            let since = call.queued_at().max(free_since);
+            let waited = batch.started_at().saturating_duration_since(since);
+            self.batch_wait_nanos.add_nanos(waited);
+        }
     }
 
     /// Counts a call that an execution has ended.

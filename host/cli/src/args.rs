@@ -184,6 +184,12 @@ pub(crate) struct ServeArgs {
     /// Time for what runs when the process is told to end
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) grace: u64,
+    /// Go on answering so long when the process is told to end, while saying that it is not ready, so that balancers can learn it
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) stop_delay: u64,
+    /// Let requests load, unload and roll back models
+    #[arg(long)]
+    pub(crate) control: bool,
     /// Memory that loaded models may take; what was not called for longest is unloaded [default: no limit]
     #[arg(long, value_name = "MIB")]
     pub(crate) memory_budget: Option<u64>,

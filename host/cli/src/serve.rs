@@ -46,8 +46,15 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> anyhow::Result<()> {
         let repository = Repository::open(engine, config)?;
         // Whoever starts this reads from it where it listens, as port 0 is any.
         tracing::info!(%address, "listening");
+        let loading = repository.clone();
+        tokio::task::spawn_blocking(move || {
+            loading.wait_until_loaded();
+            tracing::info!(models = loading.index().len(), "ready");
+        });
         let server_config = ServerConfig {
             grace: Duration::from_secs(args.grace),
+            stop_delay: Duration::from_secs(args.stop_delay),
+            has_control: args.control,
             ..ServerConfig::default()
         };
         let server = Server::new(repository.clone(), server_config);

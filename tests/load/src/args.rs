@@ -1,6 +1,7 @@
 //! What can be typed, and what it means.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -20,6 +21,41 @@ pub(crate) struct Args {
 pub(crate) enum TargetArgs {
     /// A server that speaks the Open Inference Protocol, version 2, over HTTP
     Http(HttpArgs),
+    /// The library, with a folder of models, in the generator's own process
+    Library(LibraryArgs),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct LibraryArgs {
+    /// Folder of MODEL/VERSION/model.wasm
+    pub(crate) folder: PathBuf,
+    /// The model to call
+    pub(crate) model: String,
+    /// Look for new versions this often, in seconds
+    #[arg(long)]
+    pub(crate) watch: Option<f64>,
+    /// Keep components compiled for this machine in this folder
+    #[arg(long, default_value = "target/load/cache")]
+    pub(crate) cache_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct InputArgs {
+    /// The size of axis 0, where it is free
+    #[arg(long, default_value_t = 1)]
+    pub(crate) rows: u64,
+    /// The size of another free dim
+    #[arg(long = "dim", value_name = "NAME/AXIS=SIZE")]
+    dims: Vec<FreeDim>,
+    /// How many different calls come round
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    bodies: u32,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -34,15 +70,8 @@ pub(crate) struct HttpArgs {
     /// Send and ask for tensors as raw bytes, not as JSON
     #[arg(long)]
     pub(crate) binary: bool,
-    /// The size of axis 0, where it is free
-    #[arg(long, default_value_t = 1)]
-    pub(crate) rows: u64,
-    /// The size of another free dim
-    #[arg(long = "dim", value_name = "NAME/AXIS=SIZE")]
-    dims: Vec<FreeDim>,
-    /// How many different calls come round
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    bodies: u32,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
     /// Compare each answer with the first one to the same call, bit by bit or within a tolerance
     #[arg(
         long,
@@ -68,6 +97,9 @@ pub(crate) struct HttpArgs {
 pub(crate) struct LoadArgs {
     #[command(flatten)]
     pattern: PatternArgs,
+    /// Call another model meanwhile, in an open loop
+    #[arg(long, value_name = "MODEL=CALLS/S")]
+    pub(crate) beside: Vec<Beside>,
     /// How long to measure, in seconds
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
@@ -129,11 +161,8 @@ impl HttpArgs {
             model: self.model.clone(),
             version: self.model_version.clone(),
             is_binary: self.binary,
-            sizes: Sizes {
-                rows: self.rows,
-                dims: self.dims.clone(),
-            },
-            bodies: self.bodies as usize,
+            sizes: self.inputs.sizes(),
+            bodies: self.inputs.bodies(),
             seed: self.load.seed,
             tolerance: self.verify,
             headers: self.headers.iter().map(header).collect::<Result<_>>()?,
@@ -143,6 +172,45 @@ impl HttpArgs {
                 .map(parameter)
                 .collect::<Result<_>>()?,
         })
+    }
+}
+
+impl InputArgs {
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
+            rows: self.rows,
+            dims: self.dims.clone(),
+        }
+    }
+
+    pub(crate) fn bodies(&self) -> usize {
+        self.bodies as usize
+    }
+}
+
+/// A model that is called meanwhile, and how often a second.
+#[derive(Clone, Debug)]
+pub(crate) struct Beside {
+    pub(crate) model: String,
+    pub(crate) rate: f64,
+}
+
+impl FromStr for Beside {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (model, rate) = text.rsplit_once('=')?;
+            let rate: f64 = rate
+                .parse()
+                .ok()
+                .filter(|rate| (1e-3..=1e7).contains(rate))?;
+            Some(Self {
+                model: model.into(),
+                rate,
+            })
+        };
+        parse().ok_or_else(|| "expected MODEL=CALLS/S, such as `mlp=100`".into())
     }
 }
 
@@ -200,12 +268,16 @@ impl LoadArgs {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::bail;
+
     use super::*;
 
     fn config(args: &[&str]) -> Result<Config> {
         let line = ["tensorlet-load", "http", "http://localhost", "mlp"];
         let args = Args::try_parse_from(line.iter().chain(args))?;
-        let TargetArgs::Http(args) = args.target;
+        let TargetArgs::Http(args) = args.target else {
+            bail!("expected a server");
+        };
         args.config()?;
         args.load.config(false)
     }
@@ -236,6 +308,8 @@ mod tests {
             &["--rate", "1", "--threads", "0"],
             &["--closed", "1", "--threads", "2"],
             &["--rate", "1", "--dim", "x"],
+            &["--rate", "1", "--beside", "mlp"],
+            &["--rate", "1", "--beside", "mlp=0"],
             &["--rate", "1", "--header", "x"],
             &["--rate", "1", "--parameter", "x"],
         ] {

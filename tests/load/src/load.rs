@@ -25,13 +25,13 @@ use crate::recorder::{Call, Recorder, Window};
 use crate::target::{Outcome, Target};
 
 /// How long threads have to make their targets before the first call is due.
-const HEAD_START: Duration = Duration::from_millis(200);
+pub(crate) const HEAD_START: Duration = Duration::from_millis(200);
 
 /// How long calls may take to end that should have timed out.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a caller of a closed loop waits after anything but an answer: it would do nothing else than be refused.
-const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Calls that are sent in a row, while the generator is late, before those under way are looked after.
 const BURST: u64 = 32;

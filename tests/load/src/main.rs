@@ -4,6 +4,7 @@
 //! tensorlet-load http http://127.0.0.1:8000 mlp --rate 2000 --seconds 10
 //! tensorlet-load http http://127.0.0.1:8000 mlp --rate 2000 --binary --rows 4 --json run.json --samples run.csv
 //! tensorlet-load http http://127.0.0.1:8000 mlp --closed 16 --verify=1e-5
+//! tensorlet-load library models/ mlp --rate 2000 --beside other=10
 //! ```
 //!
 //! # Open loop
@@ -36,7 +37,7 @@
 //!
 //! - [`args`] says what can be typed; [`clock`] reads the clock.
 //! - [`arrivals`] says when calls are due, [`pacer`] waits until then, and [`load`] makes them.
-//! - [`target`] is the seam to what is called; [`http`] is such a target, [`inputs`] what it is called with.
+//! - [`target`] is the seam to what is called; [`http`] and [`library`] are such targets, [`inputs`] what they are called with.
 //! - [`recorder`] counts, and [`report`] tells.
 
 #![forbid(unsafe_code)]
@@ -46,6 +47,7 @@ mod arrivals;
 mod clock;
 mod http;
 mod inputs;
+mod library;
 mod load;
 mod pacer;
 mod recorder;
@@ -55,44 +57,126 @@ mod target;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
-use crate::args::{Args, HttpArgs, OutputArgs, TargetArgs};
+use crate::args::{Args, Beside, HttpArgs, LibraryArgs, OutputArgs, TargetArgs};
 use crate::http::{Http, Prepared};
+use crate::library::Host;
+use crate::load::{Config, Pattern};
 use crate::recorder::Recorder;
 use crate::report::{Report, write_samples};
+use crate::target::Target;
 
 fn main() -> Result<()> {
     match Args::parse().target {
         TargetArgs::Http(args) => load_http(&args),
+        TargetArgs::Library(args) => load_library(&args),
     }
 }
 
 fn load_http(args: &HttpArgs) -> Result<()> {
     let load = args.load.config(args.output.samples.is_some())?;
     allow_many_connections()?;
-    let prepared = Arc::new(Prepared::new(&args.config()?)?);
-    let recorder = load::run(&load, || Ok(Http::new(Arc::clone(&prepared))))?;
-    let HttpArgs {
-        url,
-        model,
-        rows,
-        binary,
-        ..
-    } = args;
-    let encoding = if *binary { "binary" } else { "JSON" };
-    let title = format!("{url}, model {model}, {encoding}, rows {rows}");
+    let config = args.config()?;
+    let target = |model: &str| {
+        let model = model.to_owned();
+        let prepared = Prepared::new(&http::Config {
+            model,
+            ..config.clone()
+        })?;
+        let prepared = Arc::new(prepared);
+        Ok(move || Ok(Http::new(Arc::clone(&prepared))))
+    };
+    let encoding = if args.binary { "binary" } else { "JSON" };
+    let title = |model: &str| {
+        format!(
+            "{}, model {model}, {encoding}, rows {}",
+            args.url, args.inputs.rows
+        )
+    };
+    let (report, recorder) = run(&args.model, &load, &args.load.beside, target, title)?;
+    tell(&report, &recorder, &args.output)
+}
+
+fn load_library(args: &LibraryArgs) -> Result<()> {
+    let load = args.load.config(args.output.samples.is_some())?;
+    let watch = args.watch.map(Duration::try_from_secs_f64).transpose()?;
+    let host = Host::open(&args.folder, watch, &args.cache_dir)?;
+    let (sizes, bodies) = (args.inputs.sizes(), args.inputs.bodies());
+    let target = |model: &str| {
+        let library = host.model(model, &sizes, load.seed, bodies)?;
+        Ok(move || Ok(library.clone()))
+    };
+    let title = |model: &str| format!("library, model {model}, rows {}", args.inputs.rows);
+    let (ran, begin) = thread::scope(|scope| {
+        let begin = scope.spawn(|| {
+            // With what the warm-up has touched.
+            thread::sleep(Duration::from_secs_f64(load.warm_up_seconds) + load::HEAD_START);
+            host.resident_bytes()
+        });
+        let ran = run(&args.model, &load, &args.load.beside, target, title);
+        (ran, begin.join())
+    });
+    let (mut report, recorder) = ran?;
+    let mut server = host.statistics(&args.model);
+    server["resident_bytes"] = json!({
+        "begin": begin.map_err(|_| anyhow!("a thread panicked"))?,
+        "end": host.resident_bytes(),
+    });
+    report.server = Some(server);
+    tell(&report, &recorder, &args.output)
+}
+
+/// Makes the load on a model, and on those beside it.
+fn run<T: Target, M: Fn() -> Result<T> + Send + Sync>(
+    model: &str,
+    load: &Config,
+    beside: &[Beside],
+    target: impl Fn(&str) -> Result<M>,
+    title: impl Fn(&str) -> String,
+) -> Result<(Report, Recorder)> {
+    let make = target(model)?;
+    let mut others = Vec::new();
+    for Beside { model, rate } in beside {
+        let pattern = Pattern::Open {
+            rate: *rate,
+            max_in_flight: 4096,
+        };
+        let load = Config {
+            pattern,
+            threads: 1,
+            keeps_samples: false,
+            ..load.clone()
+        };
+        others.push((model, load, target(model)?));
+    }
+    let (recorder, recorders) = thread::scope(|scope| {
+        let threads = others
+            .iter()
+            .map(|(_, load, make)| scope.spawn(|| load::run(load, make)));
+        let threads: Vec<_> = threads.collect();
+        let recorder = load::run(load, &make);
+        let recorders = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        (recorder, recorders.collect::<Vec<_>>())
+    });
+    let recorder = recorder?;
     // The command line says how to make the report again.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let target = json!({
-        "kind": "http", "url": url, "model": model, "rows": rows, "encoding": encoding, "arguments": arguments,
-    });
-    let report = Report::new(title, target, &load, &recorder)?;
-    tell(&report, &recorder, &args.output)
+    let told = json!({ "model": model, "arguments": arguments });
+    let mut report = Report::new(title(model), told, load, &recorder)?;
+    for ((model, load, _), recorder) in others.iter().zip(recorders) {
+        let recorder = recorder.map_err(|_| anyhow!("a thread of the generator panicked"))??;
+        let told = json!({ "model": model });
+        let other = Report::new(title(model), told, load, &recorder)?;
+        report.beside.push(other);
+    }
+    Ok((report, recorder))
 }
 
 fn tell(report: &Report, recorder: &Recorder, output: &OutputArgs) -> Result<()> {

@@ -56,6 +56,12 @@ pub(crate) struct Report {
     failures: Latency,
     /// From arrival to when a call was sent.
     lateness: Latency,
+    /// What the host has counted, if it is in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<Value>,
+    /// What became of calls to other models.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) beside: Vec<Report>,
 }
 
 /// A count, and what it is a second.
@@ -109,6 +115,8 @@ impl Report {
             refusals: Latency::new(&recorder.refusals)?,
             failures: Latency::new(&recorder.failures)?,
             lateness: Latency::new(&recorder.lateness)?,
+            server: None,
+            beside: Vec::new(),
         })
     }
 
@@ -199,7 +207,13 @@ impl fmt::Display for Report {
         }
         self.write_counts(f)?;
         writeln!(f, "\nTime from arrival\n")?;
-        self.write_latencies(f)
+        self.write_latencies(f)?;
+        if let Some(server) = &self.server {
+            writeln!(f, "\nThe host: {server}")?;
+        }
+        self.beside
+            .iter()
+            .try_for_each(|beside| write!(f, "\nBeside it: {beside}"))
     }
 }
 

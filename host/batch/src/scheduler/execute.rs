@@ -3,11 +3,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tensorlet_tensor::NamedTensor;
 
 use crate::answer::Answer;
 use crate::batcher::batch::{Batch, BatchedCall, Outcome};
+use crate::clock;
 use crate::config::Padding;
 use crate::error::CallError;
 use crate::join::join;
@@ -25,6 +27,8 @@ pub(crate) struct Job<E> {
 pub(crate) struct Executed<E> {
     pub(crate) outcome: Outcome,
     pub(crate) is_panic: bool,
+    /// How long it took to join the calls and to split the outputs.
+    pub(crate) copied: Duration,
     /// The outputs of each call, or the error of all.
     pub(crate) result: Result<Vec<Vec<NamedTensor>>, CallError<E>>,
 }
@@ -36,7 +40,10 @@ pub(crate) fn execute<P: Predict>(
     padding: Padding,
 ) -> Executed<P::Error> {
     // A panic is the failure of one execution. What it leaves behind is for `Predict` to know.
-    let attempt = catch_unwind(AssertUnwindSafe(|| attempt(predict, batch, padding)));
+    let mut copied = Duration::ZERO;
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        attempt(predict, batch, padding, &mut copied)
+    }));
     let is_panic = attempt.is_err();
     let result = attempt.unwrap_or_else(|payload| {
         let error = CallError::panicked(message(&*payload));
@@ -48,11 +55,13 @@ pub(crate) fn execute<P: Predict>(
         Ok(outputs) => Executed {
             outcome: Outcome::Succeeded,
             is_panic,
+            copied,
             result: Ok(outputs),
         },
         Err((error, outcome)) => Executed {
             outcome,
             is_panic,
+            copied,
             result: Err(error),
         },
     }
@@ -64,6 +73,7 @@ fn attempt<P: Predict>(
     predict: &P,
     batch: &Batch<Job<P::Error>>,
     padding: Padding,
+    copied: &mut Duration,
 ) -> Attempt<P::Error> {
     let deadline = batch.deadline();
     let failed = |error: P::Error| {
@@ -84,14 +94,19 @@ fn attempt<P: Predict>(
         .iter()
         .map(|call| call.carried().inputs.as_slice());
     let calls: Vec<&[NamedTensor]> = calls.collect();
+    let start = clock::now();
     let inputs = join(&calls, predict.signature(), batch.padded_rows(), padding)
         .map_err(|error| (CallError::not_batchable(error), Outcome::Failed))?;
+    *copied = start.elapsed();
     let outputs = predict.predict(&inputs, deadline).map_err(failed)?;
+    let start = clock::now();
     // What is not needed any more is not held while more is made.
     drop(inputs);
     let rows: Vec<u32> = batch.calls().iter().map(BatchedCall::rows).collect();
-    split(&outputs, &rows, batch.padded_rows())
-        .map_err(|error| (CallError::not_batchable(error), Outcome::Failed))
+    let outputs = split(&outputs, &rows, batch.padded_rows())
+        .map_err(|error| (CallError::not_batchable(error), Outcome::Failed))?;
+    *copied += start.elapsed();
+    Ok(outputs)
 }
 
 fn message(payload: &(dyn Any + Send)) -> &str {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::answer::CallResult;
-use crate::batcher::batch::{Batch, Verdict};
+use crate::batcher::batch::{Batch, BatchedCall, Verdict};
 use crate::batcher::{Action, Batcher};
 use crate::call::{Call, Ticket};
 use crate::counters::Counters;
@@ -23,6 +23,8 @@ pub(crate) struct State<E> {
     pub(crate) batcher: Batcher<Job<E>>,
     /// How many more executions there may be. At least so many workers sleep, or look for a batch before they do.
     pub(crate) free_workers: usize,
+    /// Since when there has been one, if there is.
+    free_since: Option<Instant>,
     pub(crate) sleeping_workers: usize,
     /// How many batches of one call ended since the last one of several; enough at the start.
     lone_batches: u32,
@@ -53,6 +55,7 @@ impl<E> State<E> {
         Self {
             batcher,
             free_workers: workers,
+            free_since: None,
             sleeping_workers: 0,
             lone_batches: LONE_BATCHES,
             timer_at: None,
@@ -92,6 +95,10 @@ impl<E> State<E> {
             match self.batcher.poll(now, self.free_workers)? {
                 Action::Run(batch) => {
                     self.free_workers -= 1;
+                    // Before the first execution, a worker was free before the first call.
+                    let queued_at = || batch.calls().iter().map(BatchedCall::queued_at).min();
+                    let free_since = self.free_since.or_else(queued_at).unwrap_or(now);
+                    self.counters.leave(&batch, free_since);
                     self.fail_fast(now, replies);
                     return Some(batch);
                 }
@@ -125,12 +132,16 @@ impl<E> State<E> {
         now: Instant,
         replies: &mut Replies<E>,
     ) {
+        if self.free_workers == 0 {
+            self.free_since = Some(now);
+        }
         self.free_workers += 1;
         self.lone_batches = match batch.calls().len() {
             1 => self.lone_batches.saturating_add(1),
             _ => 0,
         };
-        self.counters.execute(&batch, executed.outcome, now);
+        self.counters
+            .execute(&batch, executed.outcome, executed.copied, now);
         self.counters.panicked_batches += u64::from(executed.is_panic);
         let settled = self.batcher.complete(batch, executed.outcome, now);
         for (index, call) in settled.into_iter().enumerate() {

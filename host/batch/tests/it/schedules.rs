@@ -28,7 +28,10 @@ fn calls_that_wait_while_the_worker_is_busy_are_joined() {
     assert_eq!((counters.batches, counters.succeeded_calls), (2, 4));
     assert_eq!(counters.batch_size_rows.sum(), 4);
     assert_eq!(counters.queue_delay_nanos.count(), 4);
+    assert_eq!(counters.batch_wait_nanos.count(), 4);
+    assert!(counters.batch_wait_nanos.sum() <= counters.queue_delay_nanos.sum());
     assert_eq!(counters.execution_nanos.count(), 2);
+    assert_eq!(counters.copy_nanos.count(), 2);
 }
 
 #[test]
