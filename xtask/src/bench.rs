@@ -10,7 +10,7 @@
 mod contender;
 mod crossing;
 mod density;
-mod machine;
+pub(crate) mod machine;
 mod report;
 mod statistics;
 

@@ -2,7 +2,7 @@
 //!
 //! - [`setup`] installs what the other commands need, and says how to where it cannot.
 //! - [`guest`] and [`build`] make the predictor component and the CLI that holds it.
-//! - [`demo`] shows the CLI at work; [`mod@bench`] compares it with ONNX Runtime.
+//! - [`demo`] shows the CLI at work; [`mod@bench`] compares it with ONNX Runtime; [`load`] measures hosts of models under load.
 //! - [`mod@test`], [`tidy`] and [`ci`] check the project.
 //!
 //! Everything is called from the root of the repository, whatever the current directory is.
@@ -15,6 +15,7 @@ mod build;
 mod ci;
 mod demo;
 mod guest;
+mod load;
 mod models;
 mod setup;
 mod table;
@@ -60,6 +61,8 @@ enum Command {
     Tidy,
     /// Compares components with ONNX Runtime, native and Web, on one thread and on two, and tells what instances take
     Bench(bench::Options),
+    /// Puts load on hosts of models: batching, overload, swaps of versions, hostile neighbours, hours of it
+    Load(load::Options),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +87,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Ci => ci::run(&sh),
         Command::Tidy => tidy::run(&sh),
         Command::Bench(options) => bench::run(&sh, options),
+        Command::Load(options) => load::run(&sh, options),
     }
 }
 

@@ -18,13 +18,16 @@
 //!
 //! **Due.** Under [`QueueDelay::Auto`] whatever waits is due as soon as a worker is free, and free workers share
 //! it: with two of them, each takes half. With one free worker, which is all there is under load, it takes what
-//! fits. Under [`QueueDelay::AtMost`] a batch is due when it is full, when it has a preferred size, when a call
+//! fits, as far as joining pays: see `pace`. Under [`QueueDelay::AtMost`] a batch is due when it is full, when it has a preferred size, when a call
 //! waited that long, or when holding a call longer would endanger its deadline. Delay and preferred sizes are
 //! otherwise Triton's.
 //!
 //! **Deadlines.** From completed batches each group learns how long an execution takes at least. A call that cannot
 //! be answered in time even if it ran now fails fast, but only while calls outnumber free workers: an idle worker
 //! has nothing better to do than to try, and that is how an estimate that was too high is corrected.
+//!
+//! **Overload.** Bursts are let in up to `max_queue_size`. A queue that stands is kept so short that a call that is let in is in the second
+//! batch of a worker at the latest: see `overload`.
 //!
 //! **Failures.** When a batch fails, each of its calls is retried alone and without padding, and the failure of a
 //! call that ran so is its own. A call is executed twice at most. Halving the batch again and again would find a
@@ -35,18 +38,28 @@ pub(crate) mod batch;
 mod estimate;
 pub(crate) mod group;
 mod groups;
+mod overload;
+mod pace;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::batch::{Batch, BatchId, BatchedCall, Outcome, Settled, Verdict};
 use self::group::{Group, GroupId, Waiting};
 use self::groups::Groups;
+use self::overload::{Length, Overload};
 use crate::call::{Call, Place, Shed, ShedReason, Ticket};
-use crate::config::{BatchConfig, InvalidConfig, QueueDelay};
+use crate::config::{self, BatchConfig, InvalidConfig, QueueDelay};
+
+/// A queue is crowded when it is so many times as long as one that is just long.
+const CROWD: u64 = 3;
+
+/// How long a queue may be crowded before calls are refused: so long, and so many executions.
+const LEAST_PATIENCE: Duration = Duration::from_millis(30);
+const PATIENT_EXECUTIONS: u32 = 4;
 
 /// Groups waiting calls into batches. See the [module](self).
 #[derive(Debug)]
@@ -58,6 +71,8 @@ pub struct Batcher<C> {
     running: BTreeMap<BatchId, Running>,
     queued_calls: usize,
     queued_rows: u64,
+    workers: u64,
+    overload: Overload,
     draining: bool,
     /// The number of the next call, and of the next batch.
     next_number: u64,
@@ -104,9 +119,17 @@ impl<C> Batcher<C> {
             running: BTreeMap::new(),
             queued_calls: 0,
             queued_rows: 0,
+            workers: 1,
+            overload: Overload::default(),
             draining: false,
             next_number: 0,
         })
+    }
+
+    /// Says how many batches are executed at a time, which is 1 otherwise: that decides how long a queue is long.
+    pub fn with_workers(self, workers: usize) -> Self {
+        let workers = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
+        Self { workers, ..self }
     }
 
     /// Returns the configuration.
@@ -124,6 +147,11 @@ impl<C> Batcher<C> {
         self.groups.waiting(ticket).is_some()
     }
 
+    /// Reports whether more calls come than can be answered, so that the queue is kept short.
+    pub fn is_overloaded(&self) -> bool {
+        self.overload.is_overloaded()
+    }
+
     /// Returns how many rows the waiting calls have.
     pub fn queued_rows(&self) -> u64 {
         self.queued_rows
@@ -137,7 +165,7 @@ impl<C> Batcher<C> {
     /// Lets a call in, or says why not.
     ///
     /// # Errors
-    /// If `max_queue_size` calls wait, the batcher drains, or the deadline has passed.
+    /// If `max_queue_size` calls wait, more come than can be answered, the batcher drains, or the deadline has passed.
     pub fn push(&mut self, call: Call<C>, now: Instant) -> Result<Ticket, Shed<C>> {
         let reason = if self.draining {
             Some(ShedReason::Draining)
@@ -145,6 +173,8 @@ impl<C> Batcher<C> {
             Some(ShedReason::DeadlineExceeded)
         } else if self.queued_calls >= self.config.max_queue_size.get() {
             Some(ShedReason::Full)
+        } else if !self.admits(&call, now) {
+            Some(ShedReason::Overloaded)
         } else {
             None
         };
@@ -239,6 +269,7 @@ impl<C> Batcher<C> {
         if outcome == Outcome::Succeeded {
             let took = now.saturating_duration_since(batch.started_at);
             group.estimate.learn(batch.padded_rows, took);
+            group.pace.learn(batch.padded_rows, took, now);
         }
         let mut settled = Vec::with_capacity(batch.calls.len());
         for BatchedCall { ticket, waiting } in batch.calls {
@@ -287,6 +318,33 @@ impl<C> Batcher<C> {
             .map(|group| mem::take(&mut group.waiting));
         let calls = waiting.flat_map(BTreeMap::into_values);
         calls.map(|call| call.carried).collect()
+    }
+
+    /// Reports whether a call is let in though more come than can be answered, if they do.
+    ///
+    /// A queue is long when a call that enters would not be in the second batch of a worker from then. Better levels than the default may
+    /// make it twice as long.
+    fn admits<T>(&mut self, call: &Call<T>, now: Instant) -> bool {
+        if self.config.overload == config::Overload::Queue || self.queued_calls == 0 {
+            return true;
+        }
+        let rows = call.rows.get();
+        let group = self.groups.of(&call.free_dims);
+        let usual = group.map_or(rows, |group| group.usual_rows(&self.config, rows, now));
+        let level = u64::from(self.config.is_better_than_default(call.priority));
+        let limit = self.workers * 2 * u64::from(usual.max(rows)) * (1 + level);
+        let length = match self.queued_rows + u64::from(rows) {
+            rows if rows <= limit => Length::Short,
+            rows if rows <= limit * CROWD => Length::Long,
+            _ => Length::Crowded,
+        };
+        let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(usual));
+        let delay = match self.config.max_queue_delay {
+            QueueDelay::Auto => Duration::ZERO,
+            QueueDelay::AtMost(delay) => delay,
+        };
+        let patience = LEAST_PATIENCE + execution * PATIENT_EXECUTIONS + delay * 2;
+        self.overload.admit(length, patience, now)
     }
 
     fn number(&mut self) -> u64 {

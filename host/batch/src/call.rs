@@ -81,6 +81,8 @@ pub struct Shed<C> {
 pub enum ShedReason {
     /// As many calls wait as may.
     Full,
+    /// More calls come than can be answered, and enough wait for now.
+    Overloaded,
     /// The batcher drains.
     Draining,
     /// The deadline had passed.

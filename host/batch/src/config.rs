@@ -15,9 +15,11 @@ pub const MAX_PRIORITY_LEVELS: u32 = 256;
 /// How calls are joined, and how many may wait.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BatchConfig {
-    /// The most rows of a batch. A call with more rows goes alone. Default: 4, as Triton chooses for models that do
-    /// not say.
+    /// The most rows of a batch. A call with more rows goes alone. Default: 64. Triton chooses 4 for models that do not say,
+    /// but joins whether or not it pays.
     pub max_batch_size: NonZeroU32,
+    /// Which calls are joined, under [`QueueDelay::Auto`] and without preferred sizes. Default: [`Join::WhenFaster`].
+    pub join: Join,
     /// Sizes in rows at which a batch leaves without waiting for more, ascending. Default: none, which is best for
     /// most models.
     pub preferred_batch_size: Vec<u32>,
@@ -25,6 +27,8 @@ pub struct BatchConfig {
     pub max_queue_delay: QueueDelay,
     /// The most calls that wait; what comes then is shed. Default: 128, where Triton's queue has no limit.
     pub max_queue_size: NonZeroUsize,
+    /// What becomes of calls when more come than can be answered. Default: [`Overload::Shed`].
+    pub overload: Overload,
     /// How many levels of priority there are; 1 is the first. Default: 0, all calls are alike.
     pub priority_levels: u32,
     /// The level of calls that name none, or one that there is not. Default: 0, which goes with no levels.
@@ -43,10 +47,12 @@ pub struct BatchConfig {
 impl Default for BatchConfig {
     fn default() -> Self {
         Self {
-            max_batch_size: const { NonZeroU32::new(4).expect("is not 0") },
+            max_batch_size: const { NonZeroU32::new(64).expect("is not 0") },
+            join: Join::WhenFaster,
             preferred_batch_size: Vec::new(),
             max_queue_delay: QueueDelay::Auto,
             max_queue_size: const { NonZeroUsize::new(128).expect("is not 0") },
+            overload: Overload::Shed,
             priority_levels: 0,
             default_priority_level: 0,
             priority_step: Duration::from_secs(1),
@@ -64,6 +70,28 @@ pub enum QueueDelay {
     Auto,
     /// So long, in the hope of a batch of full or preferred size; then the batch takes all that waits and fits.
     AtMost(Duration),
+}
+
+/// Which waiting calls are joined.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Join {
+    /// As many as make the model compute more rows a second, as its executions have shown. One that takes twice as long for two rows gets
+    /// one call at a time.
+    #[default]
+    WhenFaster,
+    /// All that wait, up to the largest batch, as Triton does.
+    Always,
+}
+
+/// What becomes of calls when more come than can be answered.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Overload {
+    /// Once a queue has been long for some time, it is kept so short that a call that is let in waits for two executions at most before its own.
+    /// What comes beyond is refused.
+    #[default]
+    Shed,
+    /// The queue is filled up to `max_queue_size`, as in Triton.
+    Queue,
 }
 
 /// What padded rows hold.
@@ -119,6 +147,15 @@ impl BatchConfig {
         })
     }
 
+    /// Reports whether batches are made only as large as it pays.
+    pub(crate) fn joins_when_faster(&self) -> bool {
+        // Who gives sizes or a delay knows what he wants.
+        self.join == Join::WhenFaster
+            && self.max_queue_delay == QueueDelay::Auto
+            && self.preferred_batch_size.is_empty()
+            && self.pad_to.is_empty()
+    }
+
     /// Returns the same for a model whose calls cannot be joined.
     pub(crate) fn without_batches(self) -> Self {
         Self {
@@ -127,6 +164,11 @@ impl BatchConfig {
             pad_to: Vec::new(),
             ..self
         }
+    }
+
+    /// Reports whether calls of this priority go before those that name none.
+    pub(crate) fn is_better_than_default(&self, priority: u32) -> bool {
+        (1..self.default_priority_level).contains(&priority)
     }
 
     /// Returns how much later than it came a call of this priority counts as queued.
@@ -200,7 +242,10 @@ mod tests {
             |config, _| config.default_priority_level = 1,
         ];
         let errors = change.map(|change| {
-            let mut config = BatchConfig::default();
+            let mut config = BatchConfig {
+                max_batch_size: NonZeroU32::new(4).unwrap(),
+                ..BatchConfig::default()
+            };
             change(&mut config, over);
             config.check().unwrap_err().to_string()
         });

@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub running_batches: usize,
     /// How many workers do nothing.
     pub free_workers: usize,
+    /// Whether more calls come than can be answered, so that the queue is kept short.
+    pub is_overloaded: bool,
 }
 
 /// Counts since a scheduler started.
@@ -89,6 +91,8 @@ pub struct Refused {
     pub invalid_input: u64,
     /// The queue was full.
     pub full: u64,
+    /// More calls came than can be answered, and enough waited.
+    pub overloaded: u64,
     /// The scheduler drained.
     pub draining: u64,
     /// Their deadline had passed.
@@ -141,6 +145,7 @@ impl Counters {
     pub(crate) fn refuse(&mut self, reason: ShedReason) {
         *match reason {
             ShedReason::Full => &mut self.refused.full,
+            ShedReason::Overloaded => &mut self.refused.overloaded,
             ShedReason::Draining => &mut self.refused.draining,
             ShedReason::DeadlineExceeded => &mut self.refused.deadline_exceeded,
         } += 1;

@@ -25,7 +25,8 @@ pub struct CallError<E> {
 pub enum CallErrorKind {
     /// An input differs from the signature. Fault: caller. Do not retry.
     InvalidInput,
-    /// The queue held `max_queue_size` calls. Fault: load. Retry elsewhere or later.
+    /// The queue held `max_queue_size` calls, or more come than can be answered and enough wait. Fault: load. Retry
+    /// elsewhere or later.
     Shed,
     /// The scheduler drains, or has. Fault: load. Retry elsewhere.
     Draining,
@@ -60,7 +61,7 @@ impl<E> CallError<E> {
 
     pub(crate) fn shed(reason: ShedReason) -> Self {
         let kind = match reason {
-            ShedReason::Full => CallErrorKind::Shed,
+            ShedReason::Full | ShedReason::Overloaded => CallErrorKind::Shed,
             ShedReason::Draining => CallErrorKind::Draining,
             ShedReason::DeadlineExceeded => CallErrorKind::DeadlineExceeded,
         };
@@ -134,7 +135,7 @@ impl<E> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             CallErrorKind::InvalidInput => "the inputs do not fit the model",
-            CallErrorKind::Shed => "the queue of the model is full",
+            CallErrorKind::Shed => "the model has more calls than it can answer",
             CallErrorKind::Draining => "the model takes no more calls",
             CallErrorKind::DeadlineExceeded => "the deadline came before the outputs",
             CallErrorKind::Predict => "the model gave no outputs",

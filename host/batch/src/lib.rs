@@ -78,7 +78,7 @@ pub mod split;
 pub use batcher::batch::{Batch, BatchId, BatchedCall, Outcome, Settled, Verdict};
 pub use batcher::{Action, Batcher, Cancelled};
 pub use call::{Call, FreeDims, Shed, ShedReason, Ticket};
-pub use config::{BatchConfig, InvalidConfig, Padding, QueueDelay};
+pub use config::{BatchConfig, InvalidConfig, Join, Overload, Padding, QueueDelay};
 pub use counters::{Counters, GoneCalls, Histogram, Refused, Snapshot};
 pub use error::{CallError, CallErrorKind, StartError};
 pub use handle::Handle;

@@ -1,6 +1,8 @@
 //! What can be typed, as it is typed. Each subcommand makes sense of its own part.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tensorlet_compile::Literal;
@@ -24,6 +26,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     Predict(PredictArgs),
     Bench(BenchArgs),
+    Serve(ServeArgs),
 }
 
 /// Where components compiled for this machine are kept.
@@ -157,6 +160,52 @@ pub(crate) struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) offload: OffloadArgs,
+}
+
+/// Answer calls over HTTP, by the Open Inference Protocol
+///
+/// MODELS is a folder, as Triton's, of MODEL/VERSION/model.wasm; or components, each a model of its file's name. How a model is
+/// served is in MODEL/config.toml; what that leaves out is said here. SIGTERM ends the process when what runs has been answered, SIGHUP
+/// looks for new versions. The log goes to standard error; TENSORLET_LOG says what is in it, such as warn or tensorlet_repository=debug.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::HELP)]
+pub(crate) struct ServeArgs {
+    /// Folder of models, or components that `tensorlet build` made
+    #[arg(required = true)]
+    pub(crate) models: Vec<PathBuf>,
+    /// Address and port; port 0 is any that is free, and the log says which
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub(crate) listen: String,
+    /// Look for new versions this often [default: at SIGHUP only]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(crate) watch: Option<Duration>,
+    /// Time for what runs when the process is told to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) grace: u64,
+    /// Memory that loaded models may take; what was not called for longest is unloaded [default: no limit]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory_budget: Option<u64>,
+    /// Rows that are executed together at most; 1: calls are not joined [default: 4]
+    #[arg(long, value_name = "ROWS", help_heading = "Models that do not say it")]
+    pub(crate) max_batch_size: Option<NonZeroU32>,
+    /// Hold a call back so long for others to join it [default: never, they join while workers are busy]
+    #[arg(
+        long,
+        value_name = "MICROSECONDS",
+        help_heading = "Models that do not say it"
+    )]
+    pub(crate) max_queue_delay: Option<u64>,
+    /// Calls that wait at most [default: 128]
+    #[arg(long, value_name = "CALLS", help_heading = "Models that do not say it")]
+    pub(crate) max_queue_size: Option<NonZeroUsize>,
+    /// Calls or batches that are executed at a time [default: as many as there are cores]
+    #[arg(long, value_name = "N", help_heading = "Models that do not say it")]
+    pub(crate) instances: Option<NonZeroUsize>,
+    /// Threads that read and write HTTP [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) http_threads: Option<u16>,
     #[command(flatten)]
     pub(crate) offload: OffloadArgs,
 }

@@ -1,7 +1,7 @@
-//! `tensorlet`: compiles ONNX models into WASI components, and inspects, runs and measures them.
+//! `tensorlet`: compiles ONNX models into WASI components, and inspects, runs, measures and serves them.
 //!
 //! - [`args`] says what can be typed; [`settings`] what that and the environment mean for every command.
-//! - [`build`], [`inspect`], [`predict`] and [`mod@bench`] are the subcommands, each with what it alone needs below it.
+//! - [`build`], [`inspect`], [`predict`], [`mod@bench`] and [`serve`] are the subcommands, each with what it alone needs below it.
 //! - [`exit`] picks the exit status of an error; this file alone prints errors.
 //! - [`tensor_file`] reads and writes `.npy`, `.npz` and JSON; [`elements`] shows what is in a tensor.
 //! - [`json`], [`output_file`], [`progress`], [`table`], [`units`] and [`clock`] are how the program meets people and the host.
@@ -22,6 +22,7 @@ mod json;
 mod output_file;
 mod predict;
 mod progress;
+mod serve;
 mod settings;
 mod table;
 mod tensor_file;
@@ -60,5 +61,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::run(args),
         Command::Predict(args) => predict::run(args, &settings),
         Command::Bench(args) => bench::run(args, &settings),
+        Command::Serve(args) => serve::run(args, &settings),
     }
 }

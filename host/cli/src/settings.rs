@@ -1,8 +1,10 @@
 //! What every command needs to know of its surroundings: where compiled components are kept, and who computes.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use tensorlet_runtime::{Cpu, CpuOptions, Engine, EngineConfig, LoadError};
 
@@ -25,6 +27,8 @@ pub(crate) enum Purpose {
     Predict,
     /// Predicting with a timeout.
     PredictInTime,
+    /// Predicting for many callers, some of them hostile.
+    Serve,
 }
 
 impl Settings {
@@ -54,7 +58,14 @@ impl Settings {
                 true => None,
                 false => Some(Arc::new(Cpu::new(&options))),
             },
-            interruptible: purpose == Purpose::PredictInTime,
+            // More at a time than there are cores would only take turns.
+            max_running: match purpose {
+                Purpose::Serve => {
+                    Some(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+                }
+                _ => None,
+            },
+            interruptible: matches!(purpose, Purpose::PredictInTime | Purpose::Serve),
             quick_compile: purpose == Purpose::Prepare,
             ..EngineConfig::default()
         })

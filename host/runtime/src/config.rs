@@ -1,5 +1,6 @@
 //! What an embedder chooses.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,11 @@ pub struct EngineConfig {
     pub accelerator: Option<Arc<dyn Accelerator>>,
     /// The most instances alive at one time, over all models. One more is refused. Default: 256.
     pub max_instances: u32,
+    /// The most calls that are executed at a time, over all models. The others wait; each model gets its [share](LoadOptions::share) of the
+    /// processor, as calls of one that has had more pause for one that has had less. They do so if they are
+    /// [interruptible](Self::interruptible), and anyway while the host computes for them. Default: `None`, no limit, so that the operating system divides the
+    /// processor between threads. A server takes as many as it has cores.
+    pub max_running: Option<NonZeroUsize>,
     /// Whether a call can be interrupted when its timeout is over. Default: `true`.
     ///
     /// Compiled code then looks at a counter in every loop, which takes registers that inner loops need: components that compute by
@@ -38,6 +44,7 @@ impl Default for EngineConfig {
             max_cache_bytes: 10 << 30,
             accelerator: Some(Arc::new(Cpu::default())),
             max_instances: 256,
+            max_running: None,
             interruptible: true,
             quick_compile: false,
         }
@@ -45,16 +52,28 @@ impl Default for EngineConfig {
 }
 
 /// How a [`Model`](crate::Model) is loaded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// What its instances may take.
     pub limits: Limits,
     /// Which instance answers a call.
     pub reuse: Reuse,
+    /// Its share of the processor, in proportion to those of other models, where [`EngineConfig::max_running`] is set. Default: 1.
+    pub share: NonZeroU32,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            reuse: Reuse::default(),
+            share: NonZeroU32::MIN,
+        }
+    }
 }
 
 /// What one instance may take from the host.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Linear memory, with the model's weights; and, apart from it, what a call takes where its host computes. Default: 4 GiB, all that a
     /// component can address.

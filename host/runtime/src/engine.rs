@@ -1,6 +1,7 @@
 //! What all models of a process share.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use crate::config::{EngineConfig, LoadOptions};
 use crate::error::{LoadError, LoadErrorKind};
 use crate::limits::MAX_TABLE_ELEMENTS;
 use crate::model::Model;
+use crate::shares::{Account, Shares};
 use crate::watchdog::{Watch, Watchdog};
 
 /// How many bytes of memory that an instance has written stay resident for the next in its place: the inputs of 8 pictures have 4.8 MB.
@@ -41,6 +43,8 @@ struct Shared {
     accelerator: Option<Arc<dyn Accelerator>>,
     /// `None` if calls cannot be interrupted.
     watchdog: Option<Watchdog>,
+    /// `None` if any number of calls is executed at a time.
+    shares: Option<Arc<Shares>>,
 }
 
 impl Engine {
@@ -69,12 +73,17 @@ impl Engine {
                 let message = "the watchdog thread cannot start";
                 LoadError::because(LoadErrorKind::Engine, message, error)
             })?;
+        let paused = raw.clone();
+        let shares = config
+            .max_running
+            .map(|size| Arc::new(Shares::new(size, move || paused.increment_epoch())));
         Ok(Self {
             shared: Arc::new(Shared {
                 raw,
                 cache,
                 accelerator: config.accelerator.clone(),
                 watchdog,
+                shares,
             }),
         })
     }
@@ -125,6 +134,12 @@ impl Engine {
     /// Reports whether calls can be interrupted.
     pub(crate) fn is_interruptible(&self) -> bool {
         self.shared.watchdog.is_some()
+    }
+
+    /// Opens an account for a model, if the engine divides the processor.
+    pub(crate) fn open_account(&self, share: NonZeroU32) -> Option<Arc<Account>> {
+        let shares = self.shared.shares.as_ref();
+        shares.map(|shares| Arc::new(Account::open(shares, share)))
     }
 
     /// Asks for an interruption of running instances at `deadline`, if they can be interrupted.

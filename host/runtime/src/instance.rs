@@ -14,6 +14,7 @@ use crate::error::{PredictError, PredictErrorKind};
 use crate::limits::MemoryLimiter;
 use crate::model::ComponentExports;
 use crate::offload::{OffloadCounts, Segments};
+use crate::shares::{self, Account};
 use crate::watchdog::now;
 use crate::wit::{DescriptionOut, NamedTensorIn, PredictResult};
 
@@ -26,6 +27,7 @@ pub struct Instance {
     describe: Func,
     /// Empty until the model has been described.
     signature: Arc<Signature>,
+    account: Option<Arc<Account>>,
     is_broken: bool,
     calls: u32,
 }
@@ -59,9 +61,13 @@ impl Instance {
         let mut store = Store::new(engine.raw(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.output_bytes);
-        store.epoch_deadline_callback(|store| match store.data().deadline {
-            Some(deadline) if deadline <= now() => Err(DeadlinePassed.into()),
-            _ => Ok(UpdateDeadline::Continue(1)),
+        store.epoch_deadline_callback(|store| {
+            let deadline = store.data().deadline;
+            shares::checkpoint(deadline);
+            match deadline {
+                Some(deadline) if deadline <= now() => Err(DeadlinePassed.into()),
+                _ => Ok(UpdateDeadline::Continue(1)),
+            }
         });
         store.set_epoch_deadline(1);
 
@@ -69,6 +75,7 @@ impl Instance {
             Ok(component) => component,
             Err(error) => return Err(instantiate_error(&store, error)),
         };
+        store.data_mut().limiter.begin(exports.gauge.clone());
         let func = |store: &mut Store<StoreState>, index| {
             component
                 .get_func(store, index)
@@ -83,6 +90,7 @@ impl Instance {
             predict,
             describe,
             signature,
+            account: exports.account.clone(),
             is_broken: false,
             calls: 0,
         })
@@ -109,12 +117,18 @@ impl Instance {
         })?;
         let inputs: Vec<NamedTensorIn<'_>> = inputs.iter().map(NamedTensorIn::new).collect();
 
+        let limit = TimeLimit::from_now(options.timeout);
+        let account = self.account.clone();
+        let turn = account.map(|account| account.enter(limit.deadline).ok_or(limit));
+        let turn = turn.transpose().map_err(TimeLimit::exceeded)?;
         let predict = self.predict;
-        let (result,): (PredictResult,) = self.call(options.timeout, |store| {
+        let called = self.call(limit, |store| {
             predict
                 .typed::<(&[NamedTensorIn<'_>],), _>(&*store)?
                 .call(store, (&inputs,))
-        })?;
+        });
+        drop(turn);
+        let (result,): (PredictResult,) = called?;
         let outputs = result.map_err(|error| {
             let (is_input, message) = error.into_message();
             // A model that is refused memory may say so itself rather than trap.
@@ -155,9 +169,10 @@ impl Instance {
     /// Asks the component what it is.
     pub(crate) fn describe(&mut self, timeout: Duration) -> Result<Description, PredictError> {
         let describe = self.describe;
-        let (description,): (DescriptionOut,) = self.call(Some(timeout), |store| {
-            describe.typed::<(), _>(&*store)?.call(store, ())
-        })?;
+        let (description,): (DescriptionOut,) = self
+            .call(TimeLimit::from_now(Some(timeout)), |store| {
+                describe.typed::<(), _>(&*store)?.call(store, ())
+            })?;
         description
             .check()
             .map_err(|reason| PredictError::new(PredictErrorKind::InvalidOutput, reason))
@@ -172,7 +187,7 @@ impl Instance {
     ) -> Result<(), PredictError> {
         type Params<'a> = (&'a [u8], &'a [Vec<u8>], Option<&'a [u8]>, u32);
         let component = self.component;
-        let result: (Result<Vec<u8>, String>,) = self.call(None, |store| {
+        let result: (Result<Vec<u8>, String>,) = self.call(TimeLimit::from_now(None), |store| {
             let prepare = component.get_typed_func::<Params<'_>, _>(&mut *store, prepare)?;
             // The plan has no functions of the compiler's: they would have to be in the predictor's table.
             prepare.call(store, (plan, segments, None, 0))
@@ -189,7 +204,7 @@ impl Instance {
 
     fn call<R>(
         &mut self,
-        timeout: Option<Duration>,
+        limit: TimeLimit,
         work: impl FnOnce(&mut Store<StoreState>) -> wasmtime::Result<R>,
     ) -> Result<R, PredictError> {
         if self.is_broken {
@@ -198,7 +213,7 @@ impl Instance {
                 "an earlier call broke this instance",
             ));
         }
-        let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
+        let deadline = limit.deadline;
         let data = self.store.data_mut();
         data.deadline = deadline;
         data.limiter.begin_call();
@@ -211,16 +226,13 @@ impl Instance {
         self.calls = self.calls.saturating_add(1);
         result.map_err(|error| {
             self.is_broken = true;
-            self.call_error(timeout, error)
+            self.call_error(limit, error)
         })
     }
 
-    fn call_error(&self, timeout: Option<Duration>, error: wasmtime::Error) -> PredictError {
+    fn call_error(&self, limit: TimeLimit, error: wasmtime::Error) -> PredictError {
         if error.is::<DeadlinePassed>() {
-            let timeout = timeout.unwrap_or_default();
-            let message =
-                format!("expected the call to take at most {timeout:?}, found it still running");
-            return PredictError::new(PredictErrorKind::DeadlineExceeded, message);
+            return limit.exceeded();
         }
         let limiter = &self.store.data().limiter;
         if let Some(refused_bytes) = limiter.refused_bytes() {
@@ -231,6 +243,30 @@ impl Instance {
             "the model trapped",
             error.into_boxed_dyn_error(),
         )
+    }
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy)]
+struct TimeLimit {
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+impl TimeLimit {
+    fn from_now(timeout: Option<Duration>) -> Self {
+        Self {
+            timeout,
+            // A time that the clock cannot tell does not come.
+            deadline: timeout.and_then(|timeout| now().checked_add(timeout)),
+        }
+    }
+
+    fn exceeded(self) -> PredictError {
+        let timeout = self.timeout.unwrap_or_default();
+        let message =
+            format!("expected the call to take at most {timeout:?}, found it still running");
+        PredictError::new(PredictErrorKind::DeadlineExceeded, message)
     }
 }
 

@@ -21,6 +21,7 @@
 #![deny(unsafe_code)]
 
 pub mod accelerator;
+mod batched;
 pub mod cache;
 mod composed;
 pub mod config;
@@ -31,6 +32,7 @@ mod limits;
 pub mod model;
 pub mod offload;
 pub mod predictor;
+mod shares;
 pub mod threads;
 mod watchdog;
 mod wit;
@@ -40,6 +42,7 @@ pub use config::{CallOptions, EngineConfig, Limits, LoadOptions, Reuse};
 pub use engine::Engine;
 pub use error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};
 pub use instance::Instance;
-pub use model::Model;
+pub use model::{Model, ModelMemory, PoolCounts};
 pub use offload::OffloadCounts;
 pub use predictor::Predictor;
+pub use tensorlet_plan::Description;

@@ -10,11 +10,13 @@ use crate::config::{CallOptions, Limits, LoadOptions, Reuse};
 use crate::engine::Engine;
 use crate::error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};
 use crate::instance::{Instance, StoreState};
+use crate::limits::MemoryGauge;
 use crate::offload::{self, OffloadCounts, Segments};
+use crate::shares::Account;
 use crate::wit::{OFFLOAD_INTERFACE, PREDICT_INTERFACE};
 
 /// The most idle instances that a model keeps.
-const MAX_IDLE_INSTANCES: usize = 16;
+pub const MAX_IDLE_INSTANCES: usize = 16;
 
 /// A component that is known to be a model. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +27,7 @@ pub struct Model {
 struct Shared {
     engine: Engine,
     exports: ComponentExports,
+    image_bytes: u64,
     description: Description,
     signature: Arc<Signature>,
     options: LoadOptions,
@@ -32,11 +35,44 @@ struct Shared {
     idle: Mutex<Vec<Instance>>,
 }
 
+/// What a model takes of the host's memory.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ModelMemory {
+    /// Its code and its weights as they were compiled, mapped once for all instances.
+    pub image_bytes: u64,
+    /// What its instances have taken beyond that.
+    pub instance_bytes: u64,
+    /// What the host keeps to compute for it.
+    pub offload_bytes: u64,
+}
+
+impl ModelMemory {
+    /// Returns all of it.
+    pub fn total_bytes(&self) -> u64 {
+        self.image_bytes + self.instance_bytes + self.offload_bytes
+    }
+}
+
+/// How many instances a model has.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PoolCounts {
+    /// Those that wait for a call, and have answered one.
+    pub warm: usize,
+    /// All of them.
+    pub alive: usize,
+}
+
 /// A component with the exports of a model, ready to instantiate.
 #[derive(Clone)]
 pub(crate) struct ComponentExports {
     /// What it leaves to the host; `None` if the host computes nothing or the component does not ask.
     pub(crate) segments: Option<Arc<Segments>>,
+    /// What its instances take.
+    pub(crate) gauge: MemoryGauge,
+    /// What it has had of the processor; `None` if nobody counts.
+    pub(crate) account: Option<Arc<Account>>,
     pub(crate) pre: InstancePre<StoreState>,
     pub(crate) predict: ComponentExportIndex,
     pub(crate) describe: ComponentExportIndex,
@@ -49,7 +85,7 @@ impl Model {
         component: &Component,
         options: LoadOptions,
     ) -> Result<Self, LoadError> {
-        let exports = ComponentExports::find(engine, component, &options.limits)?;
+        let exports = ComponentExports::find(engine, component, &options)?;
         let mut instance = Instance::new(engine, &exports, Arc::default(), &options.limits)
             .map_err(|error| describe_error("the component cannot be instantiated", error))?;
         let description = instance
@@ -61,6 +97,7 @@ impl Model {
         let shared = Shared {
             engine: engine.clone(),
             exports,
+            image_bytes: image_bytes(component),
             description,
             signature,
             options,
@@ -80,6 +117,68 @@ impl Model {
     pub fn offloaded(&self) -> Option<OffloadCounts> {
         let segments = self.shared.exports.segments.as_ref();
         segments.map(|segments| segments.counts())
+    }
+
+    /// Returns what the model takes of the host's memory. It is all that it has taken, whether or not it has been touched since.
+    pub fn memory(&self) -> ModelMemory {
+        let exports = &self.shared.exports;
+        let segments = exports.segments.as_ref();
+        ModelMemory {
+            image_bytes: self.shared.image_bytes,
+            instance_bytes: exports.gauge.grown_bytes(),
+            offload_bytes: segments.map_or(0, |segments| segments.kept_bytes()),
+        }
+    }
+
+    /// Returns how many instances there are.
+    pub fn pool(&self) -> PoolCounts {
+        PoolCounts {
+            warm: self.idle(|idle| idle.len()),
+            alive: self.shared.exports.gauge.instances(),
+        }
+    }
+
+    /// Drops the instances that wait for a call, and what they have touched with them.
+    pub fn trim(&self) {
+        // Dropped when nobody waits for the lock.
+        drop(self.idle(std::mem::take));
+    }
+
+    /// Makes so many instances answer a call each, and keeps them for [`Model::predict`] as far as [`Reuse`] allows.
+    ///
+    /// # Errors
+    /// As [`Instance::predict`] and [`Model::instantiate`].
+    pub fn warm_up(
+        &self,
+        instances: usize,
+        inputs: &[NamedTensor],
+        options: &CallOptions,
+    ) -> Result<(), PredictError> {
+        let mut warm = Vec::new();
+        for _ in 0..instances.min(MAX_IDLE_INSTANCES) {
+            let mut instance = self.instantiate()?;
+            instance.predict(inputs, options)?;
+            warm.push(instance);
+        }
+        for instance in warm {
+            self.keep(instance);
+        }
+        Ok(())
+    }
+
+    /// Keeps an instance, if [`Reuse`] allows and there is room.
+    fn keep(&self, instance: Instance) {
+        if instance.is_broken() || !self.may_reuse(&instance) {
+            return;
+        }
+        let surplus = self.idle(|idle| match idle.len() < MAX_IDLE_INSTANCES {
+            true => {
+                idle.push(instance);
+                None
+            }
+            false => Some(instance),
+        });
+        drop(surplus);
     }
 
     /// Makes a fresh instance.
@@ -112,16 +211,7 @@ impl Model {
             None => self.instantiate()?,
         };
         let result = instance.predict(inputs, options);
-        if !instance.is_broken() && self.may_reuse(&instance) {
-            let surplus = self.idle(|idle| match idle.len() < MAX_IDLE_INSTANCES {
-                true => {
-                    idle.push(instance);
-                    None
-                }
-                false => Some(instance),
-            });
-            drop(surplus);
-        }
+        self.keep(instance);
         result
     }
 
@@ -149,7 +239,7 @@ impl ComponentExports {
     pub(crate) fn find(
         engine: &Engine,
         component: &Component,
-        limits: &Limits,
+        options: &LoadOptions,
     ) -> Result<Self, LoadError> {
         let not_a_model = |found: String| {
             let message = format!(
@@ -192,7 +282,9 @@ impl ComponentExports {
         }
         let pre = linker.instantiate_pre(component).map_err(unlinked)?;
         Ok(Self {
-            segments: segments(engine, component, limits).filter(|_| asks_host),
+            segments: segments(engine, component, &options.limits).filter(|_| asks_host),
+            gauge: MemoryGauge::default(),
+            account: engine.open_account(options.share),
             pre,
             predict,
             describe,
@@ -211,6 +303,12 @@ pub(crate) fn segments(
     Some(Arc::new(segments))
 }
 
+/// Returns how many bytes a compiled component has in memory.
+fn image_bytes(component: &Component) -> u64 {
+    let range = component.image_range();
+    range.end.addr().saturating_sub(range.start.addr()) as u64
+}
+
 fn describe_error(message: &str, error: PredictError) -> LoadError {
     let kind = match error.kind() {
         PredictErrorKind::MemoryLimit
@@ -220,4 +318,11 @@ fn describe_error(message: &str, error: PredictError) -> LoadError {
         _ => LoadErrorKind::NotAModel,
     };
     LoadError::because(kind, message, error)
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Description { name, version, .. } = self.description();
+        write!(f, "Model({name} {version})")
+    }
 }

@@ -96,6 +96,11 @@ impl Segments {
         self.counters.read()
     }
 
+    /// Returns how many bytes the host keeps for the component.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.budget.used_bytes()
+    }
+
     fn find(&self, index: u32) -> Availability {
         match self.slot(index) {
             Some(Slot::Loaded(..)) => Availability::Loaded,

@@ -9,7 +9,7 @@ use tensorlet_plan::wire::InvalidPlanOrSize;
 use tensorlet_plan::{Description, Plan};
 use wasmtime::component::{Component, ComponentExportIndex};
 
-use crate::config::Limits;
+use crate::config::{Limits, LoadOptions};
 use crate::engine::Engine;
 use crate::error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};
 use crate::instance::Instance;
@@ -30,7 +30,7 @@ impl Predictor {
     /// If the bytes are no component, or not one of a predictor.
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let component = engine.component(bytes)?;
-        let exports = ComponentExports::find(engine, &component, &Limits::default())?;
+        let exports = ComponentExports::find(engine, &component, &LoadOptions::default())?;
         let Some((_, prepare)) = component.get_export(None, "prepare") else {
             let message = "expected a predictor, which exports `prepare`, found another component";
             return Err(LoadError::new(LoadErrorKind::NotAModel, message));

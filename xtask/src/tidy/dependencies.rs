@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["tensorlet-executor"],
     &["tensorlet-predictor", "tensorlet-batch", "tensorlet-http"],
     &["tensorlet-runtime"],
-    &["tensorlet-compile"],
+    &["tensorlet-compile", "tensorlet-repository"],
     &["tensorlet-server", "tensorlet-embed"],
     &["tensorlet-cli"],
 ];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::batcher::estimate::Estimate;
+use crate::batcher::pace::Pace;
 use crate::call::{FreeDims, Place};
 use crate::config::{BatchConfig, QueueDelay};
 
@@ -17,6 +18,7 @@ pub(crate) struct Group<C> {
     pub(crate) free_dims: FreeDims,
     pub(crate) waiting: BTreeMap<Place, Waiting<C>>,
     pub(crate) estimate: Estimate,
+    pub(crate) pace: Pace,
     /// How many of its batches are executed.
     pub(crate) running: usize,
     /// Rises with each call that enters any group.
@@ -60,7 +62,13 @@ impl<C> Group<C> {
     ) -> Option<Next> {
         let auto = config.max_queue_delay == QueueDelay::Auto;
         let sizes = config.preferred_batch_size.as_slice();
-        let most_rows = config.max_batch_size.get();
+        let first = self.waiting.values().next()?;
+        let mut most_rows = config.max_batch_size.get();
+        if config.joins_when_faster() {
+            let calls = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+            let waiting = calls.saturating_mul(first.rows);
+            most_rows = self.pace.rows(first.rows, most_rows, waiting, now);
+        }
         let mut rows = 0;
         let mut fitting = 0;
         let mut preferred = None;
@@ -89,7 +97,6 @@ impl<C> Group<C> {
         }
         is_closed |= rows == most_rows;
         match fitting {
-            0 if self.waiting.is_empty() => None,
             // The first is a retry or larger than a batch, and goes alone.
             0 => Some(Next {
                 calls: 1,
@@ -99,6 +106,15 @@ impl<C> Group<C> {
                 calls: preferred.filter(|_| !is_late).unwrap_or(fitting),
                 is_due: auto || is_closed || is_late || preferred.is_some(),
             }),
+        }
+    }
+
+    /// Returns how many rows a batch has at most when enough wait, if its first call has `first`.
+    pub(crate) fn usual_rows(&self, config: &BatchConfig, first: u32, now: Instant) -> u32 {
+        let most_rows = config.max_batch_size.get();
+        match config.joins_when_faster() {
+            true => self.pace.usual_rows(first, most_rows, now),
+            false => most_rows,
         }
     }
 

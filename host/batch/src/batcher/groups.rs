@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::batcher::estimate::Estimate;
 use crate::batcher::group::{Group, GroupId, Waiting};
+use crate::batcher::pace::Pace;
 use crate::call::{FreeDims, Ticket};
 
 /// How many groups without calls are kept for what they have learnt.
@@ -42,11 +43,17 @@ impl<C> Groups<C> {
             free_dims,
             waiting: BTreeMap::new(),
             estimate: Estimate::default(),
+            pace: Pace::default(),
             running: 0,
             entered: 0,
         });
         group.entered = self.entered;
         (id, group)
+    }
+
+    /// Returns the group of calls with these sizes, if there is one.
+    pub(crate) fn of(&self, free_dims: &FreeDims) -> Option<&Group<C>> {
+        self.all.get(self.ids.get(free_dims)?)
     }
 
     pub(crate) fn group(&mut self, id: GroupId) -> Option<&mut Group<C>> {

@@ -5,6 +5,7 @@ mod failures;
 mod limits;
 mod order;
 mod schedules;
+mod simulations;
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::call::FreeDims;
 use crate::clock;
+use crate::config::Join;
 
 /// A batcher and what happens to it, with times in milliseconds from the start.
 struct Script {
@@ -23,7 +25,12 @@ struct Script {
 
 impl Script {
     fn new(change: impl FnOnce(&mut BatchConfig)) -> Self {
-        let mut config = BatchConfig::default();
+        let mut config = BatchConfig {
+            max_batch_size: NonZeroU32::new(4).unwrap(),
+            // What is joined is not to depend on what was measured.
+            join: Join::Always,
+            ..BatchConfig::default()
+        };
         change(&mut config);
         Self {
             batcher: Batcher::new(config).unwrap(),
@@ -38,6 +45,11 @@ impl Script {
 
     fn push(&mut self, ms: u64, call: Call<&'static str>) -> Ticket {
         self.batcher.push(call, self.at(ms)).unwrap()
+    }
+
+    fn offer(&mut self, ms: u64, call: Call<&'static str>) -> Result<(), ShedReason> {
+        let pushed = self.batcher.push(call, self.at(ms));
+        pushed.map(drop).map_err(|shed| shed.reason)
     }
 
     #[track_caller]

@@ -48,7 +48,10 @@ impl<P: Predict> Shared<P> {
         Ok(Self {
             predict,
             padding: config.padding,
-            state: Mutex::new(State::new(Batcher::new(config)?, workers)),
+            state: Mutex::new(State::new(
+                Batcher::new(config)?.with_workers(workers),
+                workers,
+            )),
             work: Condvar::new(),
             timer: Condvar::new(),
             idle: Condvar::new(),
@@ -174,6 +177,7 @@ impl<P: Predict> Shared<P> {
             queued_rows: state.batcher.queued_rows(),
             running_batches: state.batcher.running_batches(),
             free_workers: state.free_workers,
+            is_overloaded: state.batcher.is_overloaded(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
-use tensorlet_batch::{CallOptions, Fault, Handle, Predict, Scheduler, SchedulerConfig};
+use tensorlet_batch::{CallOptions, Fault, Handle, Join, Predict, Scheduler, SchedulerConfig};
 use tensorlet_tensor::{NamedTensor, Signature, Tensor};
 
 /// A model `x: f32[N, W]` to `y: f32[N, W]`, which is `x + 1`.
@@ -127,6 +127,9 @@ pub(crate) fn start(
     change: impl FnOnce(&mut SchedulerConfig),
 ) -> Scheduler<Double> {
     let mut config = SchedulerConfig::default();
+    // What is joined is not to depend on what was measured.
+    config.batch.join = Join::Always;
+    max_batch_size(&mut config, 4);
     change(&mut config);
     Scheduler::start(double, config).unwrap()
 }

@@ -164,7 +164,7 @@ fn a_configuration_is_checked() {
         "`workers`: expected at most 1024, found 1025"
     );
     assert_eq!(
-        start(|config| config.batch.pad_to = vec![9]),
-        "`pad_to`: expected ascending sizes from 1 to 4, found [9]"
+        start(|config| config.batch.pad_to = vec![99]),
+        "`pad_to`: expected ascending sizes from 1 to 64, found [99]"
     );
 }

@@ -11,6 +11,7 @@ fn help_is_as_documented() {
     expect_file!["help/inspect.txt"].assert_eq(run(["inspect", "--help"]).stdout());
     expect_file!["help/predict.txt"].assert_eq(run(["predict", "--help"]).stdout());
     expect_file!["help/bench.txt"].assert_eq(run(["bench", "--help"]).stdout());
+    expect_file!["help/serve.txt"].assert_eq(run(["serve", "--help"]).stdout());
 }
 
 #[test]

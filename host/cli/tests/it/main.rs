@@ -15,4 +15,5 @@ mod limits;
 mod predict;
 mod program;
 mod references;
+mod serve;
 mod tensors;

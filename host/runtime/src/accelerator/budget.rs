@@ -31,6 +31,11 @@ impl MemoryBudget {
         self.limit_bytes
     }
 
+    /// Returns how much is used.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Relaxed)
+    }
+
     /// Counts memory that is about to be kept; `None` if it would be too much.
     pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let add = |used: u64| {
@@ -68,6 +73,7 @@ mod tests {
         let first = budget.reserve(60).unwrap();
         assert!(budget.clone().reserve(41).is_none());
         let second = budget.reserve(40).unwrap();
+        assert_eq!(budget.used_bytes(), 100);
         assert!(budget.reserve(1).is_none(), "at the limit");
         assert!(budget.reserve(0).is_some());
         drop(first);

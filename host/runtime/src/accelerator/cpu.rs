@@ -9,6 +9,7 @@ use tensorlet_kernels::Crew;
 use tensorlet_plan::Plan;
 
 use super::{Accelerator, LoadedSegment, MemoryBudget, Reservation, SegmentError, SharedConstants};
+use crate::shares;
 use crate::threads::Threads;
 use crate::watchdog::now;
 
@@ -122,9 +123,13 @@ impl LoadedSegment for CpuSegment {
         deadline: Option<Instant>,
     ) -> Result<(), SegmentError> {
         let team = self.threads.recruit(self.threads.size());
-        let is_late = || deadline.is_some_and(|deadline| deadline <= now());
+        let is_late = || {
+            shares::checkpoint(deadline);
+            deadline.is_some_and(|deadline| deadline <= now())
+        };
         let interrupt: &(dyn Fn() -> bool + Sync) = &is_late;
-        let crew = Crew::new(Some(&team), deadline.map(|_| interrupt));
+        let is_asked = deadline.is_some() || shares::is_in_turn();
+        let crew = Crew::new(Some(&team), is_asked.then_some(interrupt));
         let (mut state, reservation) = match self.kept().states.pop() {
             Some((state, reservation)) => (state, Some(reservation)),
             None => (State::new(), None),

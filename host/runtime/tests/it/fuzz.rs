@@ -131,6 +131,7 @@ impl<'e> Stage<'e> {
             limits,
             // Results may go anywhere, also over what the puppet says of itself.
             reuse: Reuse::Fresh,
+            ..LoadOptions::default()
         };
         Self {
             engine,

@@ -48,7 +48,7 @@ fn rows_do_not_overflow() {
 #[test]
 fn a_configuration_is_checked() {
     let config = BatchConfig {
-        pad_to: vec![5],
+        pad_to: vec![65],
         ..BatchConfig::default()
     };
     assert!(Batcher::<()>::new(config).is_err());

@@ -1,0 +1,263 @@
+//! How far it pays to join calls, learnt from executions.
+//!
+//! A perceptron computes 64 rows in little more than the time of one, as it reads its weights once: joined calls are answered sooner. A network
+//! of convolutions takes 64 times as long: joined calls only wait for each other. Which it is shows in the time per row, so that is
+//! remembered for each class of sizes, and a batch is made no larger than it pays.
+//!
+//! ```text
+//! rows      1    2   3–4   5–8   9–16 …
+//! per row   9    6    4     3     3.1        from 5 to 8 rows are best: nothing larger is better by a margin
+//!           └──┴────┴─────┘ each a margin better than the best before it
+//! ```
+//!
+//! A class of which nothing is known is tried when so many rows wait, if the one below it paid or was about as good. What was tried
+//! and did not pay is tried again later, less and less often: the model or the machine may have changed.
+
+use std::time::{Duration, Instant};
+
+/// How many classes there are: 1, 2, 3 to 4, 5 to 8, … rows.
+const CLASSES: usize = 24;
+
+/// How many executions of a class are remembered, and how many are needed for a verdict: the first one of a size may be slow.
+const REMEMBERED: usize = 4;
+const NEEDED: u32 = 2;
+
+/// By how much a larger class must be faster to be worth it, and how much slower it must be for none beyond it to be tried.
+const MARGIN: f64 = 0.08;
+
+/// How many classes beyond the best one are tried, if those between are about as good.
+const BEYOND: usize = 2;
+
+/// After how long a class that did not pay is tried again, at first and at most.
+const FIRST_RETRIAL: Duration = Duration::from_secs(10);
+const LAST_RETRIAL: Duration = Duration::from_secs(600);
+
+/// What is known of one group's executions.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    classes: [Class; CLASSES],
+}
+
+/// Executions of one class of sizes.
+#[derive(Clone, Copy, Debug)]
+struct Class {
+    /// Nanoseconds a row, of the last executions.
+    last: [f64; REMEMBERED],
+    /// How many executions there were since it was last unknown.
+    known: u32,
+    /// When it was executed last.
+    at: Option<Instant>,
+    /// How long it is left alone once it has not paid.
+    retrial: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let unknown = Class {
+            last: [f64::INFINITY; REMEMBERED],
+            known: 0,
+            at: None,
+            retrial: FIRST_RETRIAL,
+        };
+        Self {
+            classes: [unknown; CLASSES],
+        }
+    }
+}
+
+impl Pace {
+    /// Learns that an execution of so many rows took so long.
+    pub(crate) fn learn(&mut self, rows: u32, took: Duration, now: Instant) {
+        let class = &mut self.classes[class_of(rows)];
+        let is_retrial = class
+            .at
+            .is_some_and(|at| now.saturating_duration_since(at) >= class.retrial);
+        if is_retrial && class.known >= NEEDED {
+            class.retrial = (class.retrial * 2).min(LAST_RETRIAL);
+        }
+        class.last.rotate_right(1);
+        class.last[0] = took.as_nanos() as f64 / f64::from(rows);
+        class.known = class.known.saturating_add(1);
+        class.at = Some(now);
+    }
+
+    /// Returns how many rows the next batch should have at most, whose first call has `first` rows, where `most` are allowed and about
+    /// `waiting` wait. A class is tried only when it can be filled.
+    pub(crate) fn rows(&self, first: u32, most: u32, waiting: u32, now: Instant) -> u32 {
+        let (best, trial) = self.choose(first, most, now);
+        let trial = trial.filter(|&trial| rows_of(trial).min(most) <= waiting);
+        rows_of(trial.unwrap_or(best)).clamp(first.min(most), most)
+    }
+
+    /// Returns how many rows batches have when nothing is tried.
+    pub(crate) fn usual_rows(&self, first: u32, most: u32, now: Instant) -> u32 {
+        let (best, _) = self.choose(first, most, now);
+        rows_of(best).clamp(first.min(most), most)
+    }
+
+    /// Returns the best class, and one that is to be tried.
+    fn choose(&self, first: u32, most: u32, now: Instant) -> (usize, Option<usize>) {
+        let base = class_of(first);
+        let mut best = base;
+        if self.classes[base].known == 0 {
+            return (base, None);
+        }
+        for candidate in base + 1..=class_of(most).max(base) {
+            if candidate > best + BEYOND {
+                break;
+            }
+            if !self.classes[candidate].is_settled(now) {
+                return (best, Some(candidate));
+            }
+            let (fastest, other) = (
+                self.classes[best].per_row(),
+                self.classes[candidate].per_row(),
+            );
+            if other < fastest * (1.0 - MARGIN) {
+                best = candidate;
+            } else if other > fastest * (1.0 + MARGIN) {
+                break;
+            }
+        }
+        (best, None)
+    }
+}
+
+impl Class {
+    /// Reports whether enough is known of it, and was found out lately enough.
+    fn is_settled(&self, now: Instant) -> bool {
+        let since = self.at.map(|at| now.saturating_duration_since(at));
+        self.known >= NEEDED && since.is_some_and(|since| since < self.retrial)
+    }
+
+    /// Returns the fastest of the last executions: what slowed the others down was not the model.
+    fn per_row(&self) -> f64 {
+        self.last.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Returns the class of a size.
+fn class_of(rows: u32) -> usize {
+    let class = rows.max(1).next_power_of_two().trailing_zeros() as usize;
+    class.min(CLASSES - 1)
+}
+
+/// Returns the largest size of a class.
+fn rows_of(class: usize) -> u32 {
+    1 << class
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    const MOST: u32 = 64;
+
+    /// Executes what is chosen, with so many rows waiting, until `at` is over; returns the sizes.
+    fn sizes(
+        pace: &mut Pace,
+        cost: impl Fn(u32) -> f64,
+        start: Instant,
+        at: u64,
+        executions: u32,
+    ) -> Vec<u32> {
+        let now =
+            |index: u32| start + Duration::from_secs(at) + Duration::from_millis(index.into());
+        let sizes = (0..executions).map(|index| {
+            let rows = pace.rows(1, MOST, MOST, now(index));
+            pace.learn(rows, Duration::from_secs_f64(cost(rows) / 1e6), now(index));
+            rows
+        });
+        sizes.collect()
+    }
+
+    #[test]
+    fn what_gains_by_rows_is_joined_as_far_as_it_may() {
+        let mut pace = Pace::default();
+        let perceptron = |rows: u32| 90.0 + 5.0 * f64::from(rows);
+        let sizes = sizes(&mut pace, perceptron, clock::now(), 0, 40);
+        assert_eq!(&sizes[..5], [1, 2, 2, 4, 4]);
+        assert!(sizes[20..].iter().all(|&rows| rows == 64), "{sizes:?}");
+    }
+
+    #[test]
+    fn what_takes_as_long_for_each_row_is_not_joined() {
+        let mut pace = Pace::default();
+        let start = clock::now();
+        let convolutions = |rows: u32| 4000.0 * f64::from(rows) * if rows > 1 { 1.04 } else { 1.0 };
+        let first = sizes(&mut pace, convolutions, start, 0, 40);
+        assert_eq!(
+            first[7..],
+            [1; 33],
+            "two classes are tried, three times each: {first:?}"
+        );
+        let later = sizes(&mut pace, convolutions, start, 9, 40);
+        assert_eq!(later, [1; 40]);
+        // Tried again after ten seconds, twenty, forty, …: once a class and time.
+        let mut trials = 0;
+        for second in 10..3600 {
+            let sizes = sizes(&mut pace, convolutions, start, second, 250);
+            trials += sizes.iter().filter(|&&rows| rows > 1).count();
+        }
+        assert!((10..=40).contains(&trials), "{trials} trials in an hour");
+    }
+
+    #[test]
+    fn what_is_clearly_worse_ends_the_search() {
+        let mut pace = Pace::default();
+        let cliff = |rows: u32| match rows {
+            ..=8 => 100.0 + f64::from(rows),
+            _ => 100.0 * f64::from(rows),
+        };
+        let sizes = sizes(&mut pace, cliff, clock::now(), 0, 60);
+        assert!(sizes[20..].iter().all(|&rows| rows == 8), "{sizes:?}");
+        assert_eq!(sizes.iter().max(), Some(&16));
+    }
+
+    #[test]
+    fn a_gain_that_comes_late_is_found() {
+        let mut pace = Pace::default();
+        let late = |rows: u32| f64::from(rows) * if rows >= 4 { 60.0 } else { 100.0 };
+        let sizes = sizes(&mut pace, late, clock::now(), 0, 60);
+        assert!(sizes[20..].iter().all(|&rows| rows == 4), "{sizes:?}");
+    }
+
+    #[test]
+    fn one_slow_execution_does_no_harm() {
+        let mut pace = Pace::default();
+        let start = clock::now();
+        let perceptron = |rows: u32| 90.0 + 5.0 * f64::from(rows);
+        sizes(&mut pace, perceptron, start, 0, 40);
+        pace.learn(64, Duration::from_secs(1), start);
+        assert_eq!(pace.rows(1, MOST, MOST, start), 64);
+    }
+
+    #[test]
+    fn a_model_that_changes_is_learnt_anew() {
+        let mut pace = Pace::default();
+        let start = clock::now();
+        let convolutions = |rows: u32| 4000.0 * f64::from(rows);
+        let perceptron = |rows: u32| 90.0 + 5.0 * f64::from(rows);
+        sizes(&mut pace, perceptron, start, 0, 40);
+        let slower = sizes(&mut pace, convolutions, start, 1, 40);
+        assert!(slower[30..].iter().all(|&rows| rows <= 4), "{slower:?}");
+        let faster = sizes(&mut pace, perceptron, start, 2000, 60);
+        assert_eq!(faster.last(), Some(&64), "{faster:?}");
+    }
+
+    #[test]
+    fn a_call_of_several_rows_is_the_least() {
+        let mut pace = Pace::default();
+        let now = clock::now();
+        assert_eq!(pace.rows(3, MOST, MOST, now), 4, "nothing is known");
+        for _ in 0..3 {
+            pace.learn(3, Duration::from_millis(3), now);
+        }
+        assert_eq!(pace.rows(3, MOST, 8, now), 8, "tries the next class");
+        assert_eq!(pace.rows(3, MOST, 7, now), 4, "but not with too few");
+        assert_eq!(pace.usual_rows(3, MOST, now), 4);
+        assert_eq!(pace.rows(100, MOST, MOST, now), 64);
+        assert_eq!(pace.rows(2, 2, MOST, now), 2);
+    }
+}

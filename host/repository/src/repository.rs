@@ -1,0 +1,725 @@
+//! All models of a process.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use event_listener::{Event, Listener as _};
+use tensorlet_batch::CallOptions;
+use tensorlet_runtime::{Description, Engine};
+use tensorlet_tensor::NamedTensor;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+
+use crate::clock::now;
+use crate::config::RepositoryConfig;
+use crate::entry::Entry;
+use crate::error::{ControlError, ServeError, ServeErrorKind};
+use crate::host::{Host, be_nice};
+use crate::policy::Labels;
+use crate::source::FoundModel;
+use crate::statistics::{self, Refusals, Statistics};
+use crate::version::{Found, Version, VersionState};
+
+/// How often idle models and the memory budget are looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// Serves the models of a source. Cheap to clone. When the last clone is dropped, what waits is refused, and what runs ends.
+#[derive(Clone)]
+pub struct Repository {
+    shared: Arc<Shared>,
+    /// Ends the keeper when the last clone is dropped.
+    _keeper: Arc<Keeper>,
+}
+
+/// Which version a call is for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Selector {
+    /// As the traffic is divided; without that, the highest version that is served.
+    #[default]
+    Default,
+    /// This one.
+    Version(u64),
+    /// The one of this label.
+    Label(String),
+}
+
+/// The outputs of a call, and whose they are.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Predicted {
+    /// The outputs, in the signature's order.
+    pub outputs: Vec<NamedTensor>,
+    /// The version that computed them.
+    pub version: u64,
+}
+
+/// What a version says of itself, and which others there are.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ModelMetadata {
+    /// The name in the repository.
+    pub name: String,
+    /// The version in the repository.
+    pub version: u64,
+    /// The versions that are served, ascending.
+    pub versions: Vec<u64>,
+    /// What the component says.
+    pub description: Description,
+}
+
+/// One line of [`Repository::index`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct IndexEntry {
+    /// The model.
+    pub model: String,
+    /// The version; `None` for a model of which none is served.
+    pub version: Option<u64>,
+    /// Whether it answers calls.
+    pub state: VersionState,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Whether it answers calls that name no version.
+    pub is_default: bool,
+    /// Why it does not answer calls.
+    pub reason: Option<String>,
+}
+
+/// What was left when a repository had drained.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Drained {
+    /// Calls that still waited, and were refused.
+    pub refused_calls: usize,
+    /// Executions that were still under way.
+    pub running_batches: usize,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: RepositoryConfig,
+    host: Arc<Host>,
+    models: RwLock<BTreeMap<String, Arc<Entry>>>,
+    refusals: Refusals,
+    is_draining: AtomicBool,
+    /// Whether the source has been read and what is in it been loaded once.
+    is_loaded: AtomicBool,
+    loaded: Event,
+    /// What is wrong with each model, so that it is told once.
+    problems: Mutex<BTreeMap<String, String>>,
+}
+
+struct Keeper {
+    shared: Arc<KeeperState>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct KeeperState {
+    is_closed: Mutex<bool>,
+    closed: Condvar,
+}
+
+impl Repository {
+    /// Begins to load the models of a source. See [`Repository::wait_until_loaded`].
+    ///
+    /// # Errors
+    /// If the source cannot be read, or threads cannot be started. A model that cannot be loaded is no error here: it is one
+    /// of its calls, in [`Repository::index`], and in the log.
+    pub fn open(engine: Engine, config: RepositoryConfig) -> Result<Self, ControlError> {
+        let unreadable = |source| ControlError::Source {
+            what: format!("the models of {:?}", config.source),
+            source,
+        };
+        config.source.scan().map_err(unreadable)?;
+        let host = Host::start(engine, config.memory_budget_bytes, config.load_threads);
+        let shared = Arc::new(Shared {
+            host: Arc::new(host.map_err(unreadable)?),
+            config,
+            models: RwLock::default(),
+            refusals: Refusals::default(),
+            is_draining: AtomicBool::new(false),
+            is_loaded: AtomicBool::new(false),
+            loaded: Event::new(),
+            problems: Mutex::default(),
+        });
+        let keeper = Keeper::start(&shared).map_err(|source| ControlError::Source {
+            what: "the source without a thread".into(),
+            source,
+        })?;
+        Ok(Self {
+            shared,
+            _keeper: Arc::new(keeper),
+        })
+    }
+
+    /// Waits until all that the source had when it was opened has been loaded, or could not be.
+    pub fn wait_until_loaded(&self) {
+        loop {
+            let listener = self.shared.loaded.listen();
+            if self.is_loaded() {
+                return;
+            }
+            listener.wait();
+        }
+    }
+
+    /// Reports whether all that the source had when it was opened has been loaded, or could not be.
+    pub fn is_loaded(&self) -> bool {
+        self.shared.is_loaded.load(Relaxed)
+    }
+
+    /// Reports whether calls are let in: everything has been loaded, and nothing drains.
+    pub fn is_ready(&self) -> bool {
+        self.is_loaded() && !self.shared.is_draining.load(Relaxed)
+    }
+
+    /// Executes a call, with as many others as it pays. Dropping the future cancels the call.
+    ///
+    /// A version that is not loaded is loaded first. The future is of any executor.
+    ///
+    /// # Errors
+    /// If there are no outputs: see [`ServeErrorKind`].
+    pub async fn predict(
+        &self,
+        model: &str,
+        selector: &Selector,
+        inputs: Vec<NamedTensor>,
+        options: CallOptions,
+    ) -> Result<Predicted, ServeError> {
+        let span = call_span(model);
+        let call = async {
+            loop {
+                let version = self.shared.resolve(model, selector)?;
+                match version.find() {
+                    Found::Ready(served) => {
+                        let number = version.number;
+                        Span::current().record("version", number);
+                        let outputs = served.predict(inputs, options).await?;
+                        return Ok(Predicted {
+                            outputs,
+                            version: number,
+                        });
+                    }
+                    Found::Loading(listener) => listener.await,
+                    found => not_served(&version, found)?,
+                }
+            }
+        };
+        let result = call.instrument(span.clone()).await;
+        self.shared.note(&span, result)
+    }
+
+    /// Executes a call as [`Repository::predict`] does, and waits for it: on this thread if it is alone and a worker is free.
+    ///
+    /// # Errors
+    /// As [`Repository::predict`].
+    pub fn predict_blocking(
+        &self,
+        model: &str,
+        selector: &Selector,
+        inputs: Vec<NamedTensor>,
+        options: CallOptions,
+    ) -> Result<Predicted, ServeError> {
+        let span = call_span(model);
+        let result = span.in_scope(|| {
+            loop {
+                let version = self.shared.resolve(model, selector)?;
+                match version.find() {
+                    Found::Ready(served) => {
+                        let number = version.number;
+                        span.record("version", number);
+                        let outputs = served.predict_blocking(inputs, options)?;
+                        return Ok(Predicted {
+                            outputs,
+                            version: number,
+                        });
+                    }
+                    Found::Loading(listener) => listener.wait(),
+                    found => not_served(&version, found)?,
+                }
+            }
+        });
+        self.shared.note(&span, result)
+    }
+
+    /// Says what a model takes and gives, loading it if it has never been loaded.
+    ///
+    /// # Errors
+    /// If there is no such model or version, or it cannot be loaded.
+    pub async fn metadata(
+        &self,
+        model: &str,
+        selector: &Selector,
+    ) -> Result<ModelMetadata, ServeError> {
+        loop {
+            let entry = self.shared.entry(model)?;
+            let serving = entry.serving();
+            let version = self.shared.resolve(model, selector)?;
+            if let Some(description) = version.description() {
+                return Ok(ModelMetadata {
+                    name: model.into(),
+                    version: version.number,
+                    versions: serving.versions.keys().copied().collect(),
+                    description: description.clone(),
+                });
+            }
+            match version.find() {
+                Found::Ready(_) => {}
+                Found::Loading(listener) => listener.await,
+                found => not_served(&version, found)?,
+            }
+        }
+    }
+
+    /// Reports whether calls to a version are let in.
+    ///
+    /// # Errors
+    /// If there is no such model or version, or it could not be loaded.
+    pub fn is_model_ready(&self, model: &str, selector: &Selector) -> Result<bool, ServeError> {
+        let version = self.shared.resolve(model, selector)?;
+        let is_able = matches!(
+            version.state(),
+            VersionState::Ready | VersionState::Unloaded
+        );
+        Ok(is_able && !self.shared.is_draining.load(Relaxed))
+    }
+
+    /// Lists all models of the source, and what is served of them.
+    pub fn index(&self) -> Vec<IndexEntry> {
+        let entries = self.shared.entries();
+        entries
+            .iter()
+            .flat_map(|entry| self.shared.index_of(entry))
+            .collect()
+    }
+
+    /// Returns what each version has done and does, and what the process takes.
+    pub fn statistics(&self) -> Statistics {
+        statistics::collect(&self.shared.entries(), &self.shared.refusals)
+    }
+
+    /// Looks at the source, and serves what has changed: loads new versions beside old ones, and swaps when they are ready.
+    /// Returns what could not be, model by model. Takes until all has been loaded.
+    ///
+    /// # Errors
+    /// If the source cannot be read; then nothing changes.
+    pub fn reload(&self) -> Result<Vec<ControlError>, ControlError> {
+        self.shared.reload()
+    }
+
+    /// Loads what the source has of a model now, also if it was unloaded, rolled back from, or failed before. Takes until it serves.
+    ///
+    /// # Errors
+    /// If there is no such model, or it could not be loaded; what was served before stays.
+    pub fn load(&self, model: &str) -> Result<(), ControlError> {
+        let found = self.shared.look(model)?;
+        if found.versions.is_empty() {
+            return Err(ControlError::NotFound {
+                model: model.into(),
+            });
+        }
+        let entry = self.shared.entry_or_new(model);
+        entry.load(found, &self.shared.config.defaults)
+    }
+
+    /// Unloads a model until it is [loaded](Repository::load). Calls that are in go on.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn unload(&self, model: &str) -> Result<(), ControlError> {
+        self.shared.known(model)?.unload()
+    }
+
+    /// Goes back to the next older version than that which answers calls, and returns which it is. The newer one is not served again
+    /// before its file changes or the model is [loaded](Repository::load). Takes until the older one serves.
+    ///
+    /// # Errors
+    /// If there is no such model, no older version that the policy allows, or it cannot be loaded; then nothing changes.
+    pub fn roll_back(&self, model: &str) -> Result<u64, ControlError> {
+        self.shared.known(model)?.roll_back()
+    }
+
+    /// Names versions, and divides calls between them, until the model's configuration changes or the process ends. Takes until all of them serve.
+    ///
+    /// # Errors
+    /// If there is no such model, or a label names a version that there is not or that cannot be loaded; then nothing changes.
+    pub fn set_labels(&self, model: &str, labels: Labels) -> Result<(), ControlError> {
+        self.shared.known(model)?.set_labels(labels)
+    }
+
+    /// Lets no more calls in, waits at most so long until those that are in have been answered, and refuses those that still wait then.
+    pub fn drain(&self, grace: Duration) -> Drained {
+        let end = now() + grace;
+        self.shared.is_draining.store(true, Relaxed);
+        let entries = self.shared.entries();
+        let versions = entries.iter().flat_map(|entry| {
+            entry
+                .serving()
+                .versions
+                .values()
+                .cloned()
+                .collect::<Vec<_>>()
+        });
+        let served: Vec<_> = versions.filter_map(|version| version.served()).collect();
+        let mut all = Drained::default();
+        for served in served {
+            let left = end.saturating_duration_since(now());
+            let drained = served.scheduler().drain(left);
+            all.refused_calls += drained.refused_calls;
+            all.running_batches += drained.running_batches;
+        }
+        all
+    }
+}
+
+/// Says why a version does not answer; `Ok` if it is worth looking again.
+fn not_served(version: &Version, found: Found) -> Result<(), ServeError> {
+    match found {
+        Found::Failed(error) => {
+            let message = format!(
+                "version {} of `{}` cannot be loaded",
+                version.number, version.model
+            );
+            Err(ServeError::new(ServeErrorKind::NotReady, message).because(error))
+        }
+        Found::Retired | Found::Ready(_) | Found::Loading(_) => Ok(()),
+    }
+}
+
+fn call_span(model: &str) -> Span {
+    tracing::debug_span!("call", model, version = Empty, error = Empty)
+}
+
+impl Shared {
+    /// Chooses the version of a call.
+    fn resolve(&self, model: &str, selector: &Selector) -> Result<Arc<Version>, ServeError> {
+        if self.is_draining.load(Relaxed) {
+            return Err(ServeError::new(
+                ServeErrorKind::Draining,
+                "the server takes no more calls",
+            ));
+        }
+        let entry = self.entry(model)?;
+        let serving = entry.serving();
+        let not_found = |what: String| {
+            let message = format!("expected a version of `{model}` that is served, found {what}");
+            ServeError::new(ServeErrorKind::VersionNotFound, message)
+        };
+        let number = match selector {
+            Selector::Version(number) => *number,
+            Selector::Label(label) => match serving.labels.versions.get(label) {
+                Some(&number) => number,
+                None => return Err(not_found(format!("label `{label}`"))),
+            },
+            Selector::Default => match serving.traffic.next().or(serving.default) {
+                Some(number) => number,
+                None => return Err(self.nothing_served(&entry, serving.is_unloaded)),
+            },
+        };
+        let version = serving.versions.get(&number);
+        version
+            .cloned()
+            .ok_or_else(|| match entry.failed().remove(&number) {
+                Some(failed) => {
+                    let message = format!("version {number} of `{model}` cannot be loaded");
+                    ServeError::new(ServeErrorKind::NotReady, message).because(failed.error)
+                }
+                None => not_found(number.to_string()),
+            })
+    }
+
+    fn nothing_served(&self, entry: &Entry, is_unloaded: bool) -> ServeError {
+        let name = &entry.name;
+        let not_ready = |message| ServeError::new(ServeErrorKind::NotReady, message);
+        if is_unloaded {
+            return not_ready(format!("model `{name}` was unloaded"));
+        }
+        if let Some((number, failed)) = entry.failed().pop_last() {
+            return not_ready(format!("version {number} of `{name}` cannot be loaded"))
+                .because(failed.error);
+        }
+        match self.is_loaded.load(Relaxed) {
+            true => not_ready(format!("no version of model `{name}` is served")),
+            false => not_ready(format!("model `{name}` is being loaded"))
+                .retry_after(Duration::from_secs(1)),
+        }
+    }
+
+    fn entry(&self, model: &str) -> Result<Arc<Entry>, ServeError> {
+        let entry = self.models().get(model).cloned();
+        entry.ok_or_else(|| {
+            let message = format!("there is no model `{model}`");
+            ServeError::new(ServeErrorKind::ModelNotFound, message)
+        })
+    }
+
+    fn known(&self, model: &str) -> Result<Arc<Entry>, ControlError> {
+        let entry = self.models().get(model).cloned();
+        entry.ok_or_else(|| ControlError::NotFound {
+            model: model.into(),
+        })
+    }
+
+    fn entry_or_new(&self, model: &str) -> Arc<Entry> {
+        if let Some(entry) = self.models().get(model) {
+            return Arc::clone(entry);
+        }
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = models.entry(model.into());
+        Arc::clone(entry.or_insert_with(|| Arc::new(Entry::new(&self.host, model))))
+    }
+
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        self.models().values().cloned().collect()
+    }
+
+    fn models(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Entry>>> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(&self, model: &str) -> Result<FoundModel, ControlError> {
+        self.config
+            .source
+            .look(model)
+            .map_err(|source| ControlError::Source {
+                what: format!("model `{model}`"),
+                source,
+            })
+    }
+
+    fn reload(&self) -> Result<Vec<ControlError>, ControlError> {
+        let found = self
+            .config
+            .source
+            .scan()
+            .map_err(|source| ControlError::Source {
+                what: format!("the models of {:?}", self.config.source),
+                source,
+            })?;
+        // What is gone has no versions, and no entry when that is done.
+        let mut gone = Vec::new();
+        let mut changed = Vec::new();
+        for entry in self
+            .entries()
+            .iter()
+            .filter(|entry| !found.contains_key(&*entry.name))
+        {
+            gone.push(entry.name.to_string());
+            changed.push((Arc::clone(entry), FoundModel::default()));
+        }
+        for (name, found) in found {
+            let entry = self.entry_or_new(&name);
+            changed.push((entry, found));
+        }
+        changed.retain(|(entry, found)| {
+            gone.contains(&entry.name.to_string()) || entry.is_outdated(found)
+        });
+        let errors = self.update_all(changed);
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        models.retain(|name, entry| !gone.contains(name) || !entry.serving().versions.is_empty());
+        Ok(errors)
+    }
+
+    /// Updates models, some at a time.
+    fn update_all(&self, changed: Vec<(Arc<Entry>, FoundModel)>) -> Vec<ControlError> {
+        let threads = changed.len().min(self.config.load_threads.get());
+        let changed = Mutex::new(changed.into_iter());
+        let errors = Mutex::new(Vec::new());
+        let next = || lock(&changed).next();
+        let work = || {
+            while let Some((entry, found)) = next() {
+                // A bug in one model's change must not keep the others from theirs.
+                let update = AssertUnwindSafe(|| entry.update(found, &self.config.defaults));
+                match catch_unwind(update) {
+                    Ok(Ok(())) => self.tell(&entry.name, None),
+                    Ok(Err(error)) => {
+                        self.tell(&entry.name, Some(&error));
+                        lock(&errors).push(error);
+                    }
+                    Err(_) => tracing::error!(model = &*entry.name, "updating it panicked"),
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                // With fewer threads it takes longer.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        errors.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs what is wrong with a model, once.
+    fn tell(&self, model: &str, error: Option<&ControlError>) {
+        let mut problems = lock(&self.problems);
+        let Some(error) = error else {
+            problems.remove(model);
+            return;
+        };
+        let text = error.to_string();
+        if problems.get(model) != Some(&text) {
+            tracing::warn!(
+                model,
+                error = error as &dyn std::error::Error,
+                "not as wanted"
+            );
+            problems.insert(model.into(), text);
+        }
+    }
+
+    fn index_of(&self, entry: &Entry) -> Vec<IndexEntry> {
+        let serving = entry.serving();
+        let line = |version, state, reason| IndexEntry {
+            model: entry.name.to_string(),
+            version,
+            state,
+            labels: serving
+                .labels
+                .versions
+                .iter()
+                .filter(|(_, number)| Some(**number) == version)
+                .map(|(label, _)| label.clone())
+                .collect(),
+            is_default: version.is_some() && version == serving.default,
+            reason,
+        };
+        let mut lines: BTreeMap<Option<u64>, IndexEntry> = BTreeMap::new();
+        for (&number, failed) in &entry.failed() {
+            let reason = chain(&*failed.error);
+            lines.insert(
+                Some(number),
+                line(Some(number), VersionState::Failed, Some(reason)),
+            );
+        }
+        for (&number, version) in &serving.versions {
+            let reason = version.failure().map(|error| chain(&*error));
+            let reason = reason.or_else(|| {
+                lines
+                    .get(&Some(number))
+                    .and_then(|line| line.reason.clone())
+            });
+            lines.insert(Some(number), line(Some(number), version.state(), reason));
+        }
+        if lines.is_empty() {
+            let reason = match serving.is_unloaded {
+                true => Some("unloaded".into()),
+                false => lock(&self.problems).get(&*entry.name).cloned(),
+            };
+            lines.insert(None, line(None, VersionState::Unloaded, reason));
+        }
+        lines.into_values().collect()
+    }
+
+    /// Counts a refusal, and tells the call's span how it ended.
+    fn note(
+        &self,
+        span: &Span,
+        result: Result<Predicted, ServeError>,
+    ) -> Result<Predicted, ServeError> {
+        if let Err(error) = &result {
+            span.record("error", tracing::field::debug(error.kind()));
+            self.refusals.count(error.kind());
+        }
+        result
+    }
+
+    /// Unloads what has not been called for long, or does not fit any more.
+    fn keep_house(&self) {
+        for entry in self.entries() {
+            for version in entry.serving().versions.values() {
+                if let Some(idle) = version.config.unload_after {
+                    version.unload_if_idle(idle);
+                }
+            }
+        }
+        self.host.budget.enforce();
+    }
+}
+
+impl Keeper {
+    /// Starts the thread that looks after a repository, beginning with its first load.
+    fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
+        let state = Arc::new(KeeperState::default());
+        let (shared, keeper) = (Arc::clone(shared), Arc::clone(&state));
+        let thread = thread::Builder::new().name("tensorlet-keeper".into());
+        let thread = thread.spawn(move || keeper.run(&shared))?;
+        Ok(Self {
+            shared: state,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl KeeperState {
+    fn run(&self, shared: &Shared) {
+        be_nice();
+        let reload = || {
+            if let Err(error) = shared.reload() {
+                shared.tell("", Some(&error));
+            }
+        };
+        reload();
+        shared.is_loaded.store(true, Relaxed);
+        shared.loaded.notify(usize::MAX);
+        let mut looked_at = now();
+        let step = shared
+            .config
+            .watch
+            .map_or(HOUSEKEEPING, |watch| watch.min(HOUSEKEEPING));
+        while !self.wait(step) {
+            if shared
+                .config
+                .watch
+                .is_some_and(|watch| looked_at.elapsed() >= watch)
+            {
+                reload();
+                looked_at = now();
+            }
+            shared.keep_house();
+        }
+    }
+
+    /// Waits, and reports whether it is over.
+    fn wait(&self, time: Duration) -> bool {
+        let is_closed = lock(&self.is_closed);
+        let waited = self
+            .closed
+            .wait_timeout_while(is_closed, time, |is_closed| !*is_closed);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        *lock(&self.shared.is_closed) = true;
+        self.shared.closed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // What it panics with has been told.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Joins an error and its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is changed as a whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository")
+            .field("source", &self.shared.config.source)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,415 @@
+//! Who executes next: a state machine that is told the time.
+//!
+//! Each account counts the time that its calls were executed, divided by its weight. A call of the account that has had least is next.
+//! One that comes back after a rest does not find that all it did not use was saved for it, but up to [`CREDIT`] is: enough for a
+//! few calls without a pause.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::{Duration, Instant};
+
+/// How far behind the others an account counts at most when its calls come back.
+const CREDIT: Duration = Duration::from_millis(50);
+
+/// How much more than one that waits one that runs may have had.
+const GRANULARITY: Duration = Duration::from_millis(2);
+
+/// How long one runs at least before it is asked to pause.
+const LEAST_RUN: Duration = Duration::from_micros(500);
+
+/// How long after one was asked to pause another begins even so.
+const OVERDUE: Duration = Duration::from_millis(10);
+
+/// Names an account.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct AccountId(u64);
+
+/// Names a call that runs or waits, in order of arrival.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct TicketId(u64);
+
+/// Accounts, and the calls that run and wait. `T` is what the caller knows a call by.
+#[derive(Debug)]
+pub(super) struct Ledger<T> {
+    size: NonZeroUsize,
+    accounts: BTreeMap<AccountId, State>,
+    running: Vec<Running<T>>,
+    waiting: Vec<Waiting<T>>,
+    /// What the account has had that has had least of those with calls, as it last was.
+    floor: Duration,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    weight: NonZeroU32,
+    used: Duration,
+    /// How many calls run or wait.
+    calls: usize,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Running<T> {
+    id: TicketId,
+    account: AccountId,
+    value: T,
+    /// Since when it is executed.
+    begun_at: Instant,
+    /// Until when its time was added to the account.
+    counted_until: Instant,
+    asked_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    id: TicketId,
+    account: AccountId,
+    value: T,
+}
+
+impl<T: Clone> Ledger<T> {
+    pub(super) fn new(size: NonZeroUsize) -> Self {
+        Self {
+            size,
+            accounts: BTreeMap::new(),
+            running: Vec::new(),
+            waiting: Vec::new(),
+            floor: Duration::ZERO,
+            next: 0,
+        }
+    }
+
+    pub(super) fn open(&mut self, weight: NonZeroU32) -> AccountId {
+        let id = AccountId(self.number());
+        let state = State {
+            weight,
+            used: self.floor.saturating_sub(CREDIT),
+            calls: 0,
+            is_closed: false,
+        };
+        self.accounts.insert(id, state);
+        id
+    }
+
+    /// Forgets an account when its last call has left.
+    pub(super) fn close(&mut self, id: AccountId) {
+        let state = self.state(id);
+        state.is_closed = true;
+        if state.calls == 0 {
+            self.accounts.remove(&id);
+        }
+    }
+
+    pub(super) fn ticket(&mut self) -> TicketId {
+        TicketId(self.number())
+    }
+
+    /// Lets a call wait.
+    pub(super) fn enter(&mut self, account: AccountId, id: TicketId, value: T, now: Instant) {
+        self.count(now);
+        let least = self.floor.saturating_sub(CREDIT);
+        let state = self.state(account);
+        if state.calls == 0 {
+            state.used = state.used.max(least);
+        }
+        state.calls += 1;
+        self.waiting.push(Waiting { id, account, value });
+    }
+
+    /// Forgets a call, whether it runs or waits.
+    pub(super) fn leave(&mut self, id: TicketId, now: Instant) {
+        self.count(now);
+        let running = self.running.iter().position(|one| one.id == id);
+        let running = running.map(|index| self.running.swap_remove(index).account);
+        let waiting = self.waiting.iter().position(|one| one.id == id);
+        let waiting = waiting.map(|index| self.waiting.swap_remove(index).account);
+        let account = running.or(waiting).expect("a call leaves once");
+        let state = self.state(account);
+        state.calls -= 1;
+        if state.calls == 0 && state.is_closed {
+            self.accounts.remove(&account);
+        }
+    }
+
+    /// Lets a call wait that runs.
+    pub(super) fn pause(&mut self, id: TicketId, now: Instant) {
+        self.count(now);
+        if let Some(index) = self.running.iter().position(|one| one.id == id) {
+            let Running {
+                id, account, value, ..
+            } = self.running.swap_remove(index);
+            self.waiting.push(Waiting { id, account, value });
+        }
+    }
+
+    /// Lets the call run that is next, if one more may; asked again until there is none.
+    pub(super) fn grant(&mut self, now: Instant) -> Option<T> {
+        let counted = self.running.iter().filter(|one| !one.is_overdue(now));
+        if self.waiting.is_empty() || counted.count() >= self.size.get() {
+            return None;
+        }
+        let next = self.next()?;
+        let Waiting { id, account, value } = self.waiting.swap_remove(next);
+        self.running.push(Running {
+            id,
+            account,
+            value: value.clone(),
+            begun_at: now,
+            counted_until: now,
+            asked_at: None,
+        });
+        Some(value)
+    }
+
+    /// Returns a call that runs and is to pause for one that waits, if there is one. It counts as asked.
+    pub(super) fn relieve(&mut self, now: Instant) -> Option<T> {
+        let next = self.next()?;
+        self.count(now);
+        let least = self.used(self.waiting[next].account);
+        let used = |one: &Running<T>| self.accounts[&one.account].used;
+        let candidates = self.running.iter().enumerate().filter(|(_, one)| {
+            one.asked_at.is_none() && now.saturating_duration_since(one.begun_at) >= LEAST_RUN
+        });
+        let (index, _) = candidates
+            .filter(|(_, one)| used(one) > least + GRANULARITY)
+            .max_by_key(|(_, one)| used(one))?;
+        // One asked for each that waits, and no more.
+        let asked = self.running.iter().filter(|one| one.asked_at.is_some());
+        if asked.count() >= self.waiting.len() {
+            return None;
+        }
+        self.running[index].asked_at = Some(now);
+        Some(self.running[index].value.clone())
+    }
+
+    /// Returns the place of the waiting call that is next.
+    fn next(&self) -> Option<usize> {
+        let waiting = self.waiting.iter().enumerate();
+        let next = waiting.min_by_key(|(_, one)| (self.used(one.account), one.id));
+        next.map(|(index, _)| index)
+    }
+
+    /// Adds what was executed until now to the accounts.
+    fn count(&mut self, now: Instant) {
+        for one in &mut self.running {
+            let took = now.saturating_duration_since(one.counted_until);
+            one.counted_until = one.counted_until.max(now);
+            if let Some(state) = self.accounts.get_mut(&one.account) {
+                state.used += took / state.weight.get();
+            }
+        }
+        let active = self.accounts.values().filter(|state| state.calls > 0);
+        if let Some(least) = active.map(|state| state.used).min() {
+            self.floor = self.floor.max(least);
+        }
+    }
+
+    fn used(&self, account: AccountId) -> Duration {
+        self.accounts[&account].used
+    }
+
+    fn state(&mut self, id: AccountId) -> &mut State {
+        let state = self.accounts.get_mut(&id);
+        state.expect("an account is kept while it has calls or is open")
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+impl<T> Running<T> {
+    /// Reports whether it was asked to pause, and does not come by a checkpoint.
+    fn is_overdue(&self, now: Instant) -> bool {
+        let asked = self.asked_at;
+        asked.is_some_and(|at| now.saturating_duration_since(at) >= OVERDUE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    struct Test {
+        ledger: Ledger<&'static str>,
+        start: Instant,
+    }
+
+    impl Test {
+        fn new(size: usize) -> Self {
+            Self {
+                ledger: Ledger::new(NonZeroUsize::new(size).unwrap()),
+                start: crate::watchdog::now(),
+            }
+        }
+
+        fn at(&self, ms: u32) -> Instant {
+            self.start + MS * ms
+        }
+
+        fn open(&mut self, weight: u32) -> AccountId {
+            self.ledger.open(NonZeroU32::new(weight).unwrap())
+        }
+
+        fn enter(&mut self, account: AccountId, name: &'static str, ms: u32) -> TicketId {
+            let id = self.ledger.ticket();
+            self.ledger.enter(account, id, name, self.at(ms));
+            id
+        }
+
+        fn grant(&mut self, ms: u32) -> Option<&'static str> {
+            let now = self.at(ms);
+            self.ledger.grant(now)
+        }
+
+        fn relieve(&mut self, ms: u32) -> Option<&'static str> {
+            let now = self.at(ms);
+            self.ledger.relieve(now)
+        }
+    }
+
+    #[test]
+    fn as_many_run_as_may_in_order_of_arrival_if_all_have_had_the_same() {
+        let mut test = Test::new(2);
+        let account = test.open(1);
+        let first = test.enter(account, "first", 0);
+        test.enter(account, "second", 0);
+        test.enter(account, "third", 0);
+        assert_eq!(
+            [0; 3].map(|ms| test.grant(ms)),
+            [Some("first"), Some("second"), None]
+        );
+        let now = test.at(7);
+        test.ledger.leave(first, now);
+        assert_eq!(test.grant(7), Some("third"));
+    }
+
+    #[test]
+    fn the_model_that_has_had_least_is_next() {
+        let mut test = Test::new(1);
+        let (busy, calm) = (test.open(1), test.open(1));
+        let running = test.enter(busy, "busy 1", 0);
+        assert_eq!(test.grant(0), Some("busy 1"));
+        test.enter(busy, "busy 2", 1);
+        test.enter(calm, "calm", 2);
+        let now = test.at(100);
+        test.ledger.leave(running, now);
+        assert_eq!(test.grant(100), Some("calm"));
+    }
+
+    #[test]
+    fn one_that_has_had_more_is_asked_to_pause_once_and_goes_on_later() {
+        let mut test = Test::new(1);
+        let (busy, calm) = (test.open(1), test.open(1));
+        let hog = test.enter(busy, "hog", 0);
+        assert_eq!(test.grant(0), Some("hog"));
+        let good = test.enter(calm, "good", 100);
+        assert_eq!(test.grant(100), None);
+        assert_eq!(test.relieve(100), Some("hog"));
+        assert_eq!(test.relieve(101), None, "asked once");
+        let now = test.at(101);
+        test.ledger.pause(hog, now);
+        assert_eq!(test.grant(101), Some("good"));
+        let now = test.at(105);
+        test.ledger.leave(good, now);
+        assert_eq!(test.grant(105), Some("hog"));
+    }
+
+    #[test]
+    fn equals_are_not_asked() {
+        let mut test = Test::new(1);
+        let account = test.open(1);
+        test.enter(account, "one", 0);
+        assert_eq!(test.grant(0), Some("one"));
+        test.enter(account, "two", 50);
+        assert_eq!(test.relieve(50), None, "both are of one model");
+        let other = test.open(1);
+        test.enter(other, "other", 51);
+        assert_eq!(test.relieve(51), Some("one"), "it starts with credit");
+    }
+
+    #[test]
+    fn one_that_has_just_begun_is_not_asked() {
+        let mut test = Test::new(1);
+        let (busy, calm) = (test.open(1), test.open(1));
+        let first = test.enter(busy, "first", 0);
+        test.grant(0);
+        test.enter(busy, "second", 0);
+        let now = test.at(100);
+        test.ledger.leave(first, now);
+        assert_eq!(test.grant(100), Some("second"));
+        test.enter(calm, "calm", 100);
+        assert_eq!(test.relieve(100), None);
+        assert_eq!(test.relieve(101), Some("second"));
+    }
+
+    #[test]
+    fn one_that_does_not_pause_when_asked_is_not_counted_after_a_while() {
+        let mut test = Test::new(1);
+        let (busy, calm) = (test.open(1), test.open(1));
+        test.enter(busy, "deaf", 0);
+        test.grant(0);
+        test.enter(calm, "good", 50);
+        assert_eq!(test.relieve(50), Some("deaf"));
+        assert_eq!(test.grant(55), None);
+        assert_eq!(test.grant(61), Some("good"));
+    }
+
+    #[test]
+    fn shares_are_as_weights() {
+        let mut test = Test::new(1);
+        let (heavy, light) = (test.open(3), test.open(1));
+        let calls = BTreeMap::from([
+            ("heavy", test.enter(heavy, "heavy", 0)),
+            ("light", test.enter(light, "light", 0)),
+        ]);
+        let mut turns_of_heavy = 0;
+        for turn in 0..400 {
+            let name = test.grant(turn * 5).unwrap();
+            turns_of_heavy += u32::from(name == "heavy");
+            let now = test.at(turn * 5 + 5);
+            test.ledger.pause(calls[name], now);
+        }
+        assert!(
+            (298..=302).contains(&turns_of_heavy),
+            "expected 300 of 400 turns, found {turns_of_heavy}"
+        );
+    }
+
+    #[test]
+    fn a_rest_earns_some_credit_and_no_more() {
+        let mut test = Test::new(1);
+        let (busy, calm) = (test.open(1), test.open(1));
+        let hog = test.enter(busy, "hog", 0);
+        test.grant(0);
+        // After ten seconds the calm one may run for about 50 ms before it is asked.
+        let good = test.enter(calm, "good", 10_000);
+        assert_eq!(test.relieve(10_000), Some("hog"));
+        let now = test.at(10_000);
+        test.ledger.pause(hog, now);
+        assert_eq!(test.grant(10_000), Some("good"));
+        assert_eq!(test.relieve(10_051), None);
+        assert_eq!(test.relieve(10_053), Some("good"));
+        let now = test.at(10_053);
+        test.ledger.pause(good, now);
+        assert_eq!(test.grant(10_053), Some("hog"));
+    }
+
+    #[test]
+    fn what_is_closed_is_forgotten() {
+        let mut test = Test::new(1);
+        let (one, other) = (test.open(1), test.open(1));
+        let call = test.enter(one, "one", 0);
+        test.grant(0);
+        test.ledger.close(one);
+        test.ledger.close(other);
+        assert_eq!(test.ledger.accounts.len(), 1, "a call still runs");
+        let now = test.at(1);
+        test.ledger.leave(call, now);
+        assert!(test.ledger.accounts.is_empty());
+    }
+}

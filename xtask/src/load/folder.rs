@@ -1,0 +1,69 @@
+//! Folders of models for scenarios.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use xshell::Shell;
+
+use super::DIR;
+use super::toy::{Behaviour, toy};
+use crate::models;
+
+/// A folder of models.
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes an empty one, in place of what was there.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        let path = Path::new(DIR).join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path)?;
+        }
+        fs::create_dir_all(&path)?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a version of a model, which is served as `config.toml` says.
+    pub(crate) fn add(&self, model: &str, component: &Path, config: &str) -> Result<()> {
+        let dir = self.path.join(model);
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join("config.toml"), config)?;
+        self.add_version(model, 1, component)
+    }
+
+    /// Adds a version. It is there at once, as a whole.
+    pub(crate) fn add_version(&self, model: &str, version: u32, component: &Path) -> Result<()> {
+        let dir = self.path.join(model);
+        let new = dir.join(format!("new-{version}"));
+        fs::create_dir_all(&new)?;
+        // A copy, not a link: a new version is another file.
+        fs::copy(component, new.join("model.wasm"))?;
+        fs::rename(&new, dir.join(version.to_string()))?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_version(&self, model: &str, version: u32) -> Result<()> {
+        let dir = self.path.join(model).join(version.to_string());
+        fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))
+    }
+}
+
+/// Returns the component of a model under models/, built if it is not there.
+pub(crate) fn component(sh: &Shell, model: &str) -> Result<PathBuf> {
+    models::compile(sh, model, DIR)?;
+    Ok(Path::new(DIR).join(format!("{model}.wasm")))
+}
+
+/// Makes a component of a few instructions that misbehaves.
+pub(crate) fn hostile(name: &str, behaviour: Behaviour) -> Result<PathBuf> {
+    let path = Path::new(DIR).join(format!("{name}.wasm"));
+    fs::write(&path, toy(0, behaviour, Path::new("wit")))?;
+    Ok(path)
+}
