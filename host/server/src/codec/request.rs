@@ -4,7 +4,7 @@ mod json;
 
 use std::time::Duration;
 
-use tensorlet_tensor::{DatumType, NamedTensor, Tensor, TensorSpec};
+use tensorlet_tensor::{DatumType, NamedTensor, Tensor};
 
 use self::json::{RawInput, RawOutput, RawRequest};
 use super::data;
@@ -104,18 +104,18 @@ impl InferRequest {
         })
     }
 
-    /// Checks that a model has all outputs that are wanted.
+    /// Checks that all outputs that are wanted are among those of a model.
     ///
     /// # Errors
-    /// If it does not; the error names the first such output.
-    pub fn check_outputs(&self, specs: &[TensorSpec]) -> Result<(), InvalidRequest> {
-        let is_known = |name: &str| specs.iter().any(|spec| spec.name == name);
-        let Some(unknown) = self.outputs.iter().find(|output| !is_known(&output.name)) else {
+    /// If they are not; the error names the first such output.
+    pub fn check_outputs(&self, outputs: &[NamedTensor]) -> Result<(), InvalidRequest> {
+        let is_there = |name: &str| outputs.iter().any(|(other, _)| other == name);
+        let Some(unknown) = self.outputs.iter().find(|output| !is_there(&output.name)) else {
             return Ok(());
         };
-        let names: Vec<String> = specs
+        let names: Vec<String> = outputs
             .iter()
-            .map(|spec| format!("`{}`", spec.name))
+            .map(|(name, _)| format!("`{name}`"))
             .collect();
         let expected = format!("one of {}", names.join(", "));
         let found = "an output that the model does not have";

@@ -157,8 +157,8 @@ fn outputs_are_binary_as_the_request_says_unless_they_say_it() {
 #[test]
 fn an_output_that_the_model_does_not_have_is_an_error() {
     let request = parse(r#"{"inputs": [], "outputs": [{"name": "a"}, {"name": "z"}]}"#).unwrap();
-    let specs = ["a:f32[1]", "b:f32[1]"].map(|spec| spec.parse().unwrap());
-    let error = request.check_outputs(&specs).unwrap_err();
+    let outputs = ["a", "b"].map(|name| (name.to_owned(), floats(&[1], &[0.0])));
+    let error = request.check_outputs(&outputs).unwrap_err();
     expect!["output `z`: expected one of `a`, `b`, found an output that the model does not have"]
         .assert_eq(&error.to_string());
 }
@@ -372,7 +372,7 @@ fn mutated_bodies_do_not_panic() {
         (state % below as u64) as usize
     };
     let mut accepted = 0;
-    for _ in 0..200_000 {
+    for _ in 0..50_000 {
         let mut body = original.clone();
         for _ in 0..=random(3) {
             let at = random(body.len() + 1);
@@ -410,7 +410,7 @@ fn mutated_bodies_do_not_panic() {
         );
     }
     assert!(
-        accepted > 1000,
+        accepted > 250,
         "expected many mutations that are still requests, found {accepted}"
     );
 }
