@@ -190,6 +190,18 @@ impl HttpError {
         }
     }
 
+    /// Makes the error of loading a model, which is as in Triton if there is none.
+    pub(crate) fn of_load(error: ControlError) -> Self {
+        match &error {
+            ControlError::NotFound { model } => {
+                let message =
+                    format!("failed to load '{model}', failed to poll from model repository");
+                Self::new(HttpErrorKind::NothingToControl, message).because(error)
+            }
+            _ => Self::of_control(error),
+        }
+    }
+
     /// Makes the error of the control of a model. Who may do that is told all causes.
     pub(crate) fn of_control(error: ControlError) -> Self {
         let kind = match &error {

@@ -80,7 +80,9 @@ pub(super) async fn load(
             format!("parameter `{name}`: models are loaded as they are in the repository");
         return Err(HttpError::new(HttpErrorKind::Unsupported, message));
     }
-    control(&shared, &target.model, Repository::load).await?;
+    let load =
+        |repository: &Repository, model: &str| repository.load(model).map_err(HttpError::of_load);
+    control(&shared, &target.model, load).await?;
     Ok(().into_response())
 }
 
@@ -92,7 +94,7 @@ pub(super) async fn unload(
     check_allowed(&shared)?;
     let unload = |repository: &Repository, model: &str| match repository.unload(model) {
         Err(ControlError::NotFound { .. }) => Ok(()),
-        other => other,
+        other => other.map_err(HttpError::of_control),
     };
     control(&shared, &target.model, unload).await?;
     Ok(().into_response())
@@ -103,7 +105,10 @@ pub(super) async fn roll_back(
     target: Target,
 ) -> Result<Response, HttpError> {
     check_allowed(&shared)?;
-    let version = control(&shared, &target.model, Repository::roll_back).await?;
+    let roll_back = |repository: &Repository, model: &str| {
+        repository.roll_back(model).map_err(HttpError::of_control)
+    };
+    let version = control(&shared, &target.model, roll_back).await?;
     Ok(json(
         &json!({ "name": target.model, "version": version.to_string() }),
     ))
@@ -121,13 +126,12 @@ fn check_allowed(shared: &Shared) -> Result<(), HttpError> {
 async fn control<T: Send + 'static>(
     shared: &Shared,
     model: &str,
-    change: impl FnOnce(&Repository, &str) -> Result<T, ControlError> + Send + 'static,
+    change: impl FnOnce(&Repository, &str) -> Result<T, HttpError> + Send + 'static,
 ) -> Result<T, HttpError> {
     let repository = shared.repository.clone();
     let name = model.to_owned();
     let done = spawn_blocking(move || change(&repository, &name)).await;
-    let done = done.map_err(|_| HttpError::new(HttpErrorKind::Internal, "the change panicked"))?;
-    done.map_err(HttpError::of_control)
+    done.map_err(|_| HttpError::new(HttpErrorKind::Internal, "the change panicked"))?
 }
 
 /// Reads a body of JSON; an empty one is `{}`.

@@ -78,9 +78,9 @@ async fn says_what_cannot_be_done() {
         lines.push(format!("{path}: {} {}", answer.status, answer.error()));
     }
     expect![[r#"
-        missing/load: 404 expected a model `missing` with a version to serve, found none
-        ..%2F..%2Fetc/load: 404 expected a model `../../etc` with a version to serve, found none
-        broken/load: 500 version 1 of `broken` is not served: the component cannot be loaded: expected a component, found other bytes
+        missing/load: 404 failed to load 'missing', failed to poll from model repository
+        ..%2F..%2Fetc/load: 404 failed to load '../../etc', failed to poll from model repository
+        broken/load: 500 version 1 of `broken` is not served: the component cannot be loaded: expected a WebAssembly component, found other bytes
         toy/load: 400 request: EOF while parsing a list at line 1 column 1
         toy/load: 501 parameter `config`: models are loaded as they are in the repository
         toy/load: 501 parameter `file:1/model.onnx`: models are loaded as they are in the repository
