@@ -1,0 +1,36 @@
+//! Bodies of the Open Inference Protocol, version 2, with Triton's binary tensors.
+//!
+//! ```text
+//! bytes ─► request ─► InferRequest: named tensors, options     outputs ─► response ─► bytes
+//!             └ shape, data (scan)  or  binary
+//! ```
+//!
+//! A body is a JSON object, or such an object followed by the bytes of tensors; then a header of HTTP tells how long the
+//! object is. Here are pure functions: nothing knows HTTP, models or time.
+//!
+//! - [`request`] holds [`InferRequest`], and the limits of what a body may hold.
+//! - [`response`] holds [`InferResponse`].
+//! - [`datatype`] holds the protocol's names of datum types.
+//! - [`error`] holds [`InvalidRequest`].
+//!
+//! # Numbers
+//! A number in JSON becomes the nearest value of its datum type, rounded once (FP16 and BF16: once
+//! more, from FP32); one beyond the range of the type is an
+//! error. Floats are written as the shortest text that is read back as the same value of the type.
+//!
+//! JSON has no NaN and no infinities. In a request they are an error that says so. In a response they are `null`, which
+//! is what `JSON.stringify` writes for them: every parser reads the other values of the answer, `numpy.array` makes NaN of
+//! it, and a client that asks for a number and finds `null` fails where it looks. Tensors in binary keep all values.
+
+mod data;
+pub mod datatype;
+pub mod error;
+pub mod request;
+pub mod response;
+mod scan;
+mod shape;
+mod strict;
+
+pub use error::{InvalidRequest, InvalidRequestKind};
+pub use request::{InferRequest, MAX_TENSORS};
+pub use response::{EncodedResponse, InferResponse};

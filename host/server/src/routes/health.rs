@@ -1,0 +1,48 @@
+//! Whether the server runs, and whether it and its models take calls.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::json;
+use super::target::Target;
+use crate::rescue::HttpError;
+use crate::state::Shared;
+
+pub(super) async fn live() -> Response {
+    json(&json!({ "live": true }))
+}
+
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let is_ready = shared.is_ready();
+    (status(is_ready), json(&json!({ "ready": is_ready }))).into_response()
+}
+
+/// One that is loaded when it is called is ready.
+pub(super) async fn model_ready(
+    State(shared): State<Arc<Shared>>,
+    target: Target,
+) -> Result<Response, HttpError> {
+    let ready = shared
+        .repository
+        .is_model_ready(&target.model, &target.selector);
+    let is_ready =
+        ready.map_err(|error| HttpError::of_call(error, &target))? && !shared.is_stopping();
+    let body = if is_ready {
+        json!({ "name": target.model, "ready": true })
+    } else {
+        json!({ "error": "Model version not ready" })
+    };
+    Ok((status(is_ready), json(&body)).into_response())
+}
+
+fn status(is_ready: bool) -> StatusCode {
+    if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
