@@ -17,7 +17,7 @@
 //! # Figures
 //!
 //! - *arrived*: calls that were due during the time that is measured. Each is answered, refused, failed, or *dropped by the generator*, because
-//!   `--max-in-flight` were under way, or because it could not be sent before its timeout had passed. A run with dropped calls measures another load
+//!   `--max-in-flight` were under way, or because it could not be sent within 100 ms. A run with dropped calls measures another load
 //!   than it says.
 //! - *sent meanwhile*, *answered meanwhile*: calls that were sent, and answers that came, during that time, whenever their calls arrived. While a queue
 //!   grows, the latter, *goodput*, is less than what is answered in the end.

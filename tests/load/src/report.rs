@@ -240,8 +240,8 @@ fn warnings(load: &Config, recorder: &Recorder) -> Vec<String> {
     let mut warnings = Vec::new();
     if let (1.., Pattern::Open { max_in_flight, .. }) = (recorder.dropped, load.pattern) {
         warnings.push(format!(
-            "{} calls were dropped by the generator, as {max_in_flight} were under way or their timeout had passed \
-             before they could be sent. They are in no latency: raise --max-in-flight, or lower --rate",
+            "{} calls were dropped by the generator, as {max_in_flight} were under way, or as it was too late to send \
+             them. They are in no latency: raise --max-in-flight, or lower --rate",
             recorder.dropped
         ));
     }

@@ -96,7 +96,7 @@ fn warns_of_figures_that_are_doubtful() {
     recorder.drop_call(start);
     let warnings = report(&recorder).warnings.join("\n");
     expect![[r#"
-        2 calls were dropped by the generator, as 4096 were under way or their timeout had passed before they could be sent. They are in no latency: raise --max-in-flight, or lower --rate
+        2 calls were dropped by the generator, as 4096 were under way, or as it was too late to send them. They are in no latency: raise --max-in-flight, or lower --rate
         the generator was late by 3.000 ms at p99, which is part of all latencies: give it a core, or more --threads"#]].assert_eq(&warnings);
     let window = Window { start, end: start };
     let nothing = report(&Recorder::new(window, false)).warnings;

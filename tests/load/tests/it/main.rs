@@ -3,6 +3,7 @@
 //! Counts are exact; of times, only what no machine can be too slow for is asserted.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod server;
 
