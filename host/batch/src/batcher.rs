@@ -330,15 +330,15 @@ impl<C> Batcher<C> {
         }
         let rows = call.rows.get();
         let group = self.groups.of(&call.free_dims);
-        let usual = group.map_or(rows, |group| group.usual_rows(&self.config, rows, now));
+        let wanted = group.map_or(rows, |group| group.wanted_rows(&self.config, rows, now));
         let level = u64::from(self.config.is_better_than_default(call.priority));
-        let limit = self.workers * 2 * u64::from(usual.max(rows)) * (1 + level);
+        let limit = self.workers * 2 * u64::from(wanted.max(rows)) * (1 + level);
         let length = match self.queued_rows + u64::from(rows) {
             rows if rows <= limit => Length::Short,
             rows if rows <= limit * CROWD => Length::Long,
             _ => Length::Crowded,
         };
-        let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(usual));
+        let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(wanted));
         let delay = match self.config.max_queue_delay {
             QueueDelay::Auto => Duration::ZERO,
             QueueDelay::AtMost(delay) => delay,

@@ -366,8 +366,11 @@ impl Control {
     }
 }
 
+/// A version, and whether it was loaded.
+type Loaded = (Arc<Version>, Result<(), Arc<VersionError>>);
+
 /// Loads versions beside each other, each on a thread that is nice to those that answer calls. Those that are loaded on demand are not.
-fn load_all(versions: Vec<Arc<Version>>) -> Vec<(Arc<Version>, Result<(), Arc<VersionError>>)> {
+fn load_all(versions: Vec<Arc<Version>>) -> Vec<Loaded> {
     let load = |version: &Arc<Version>| match version.config.load {
         LoadWhen::OnDemand => Ok(()),
         LoadWhen::Eager => version.ensure_loaded(),

@@ -159,7 +159,7 @@ fn run<T: Target, M: Fn() -> Result<T> + Send + Sync>(
     let (recorder, recorders) = thread::scope(|scope| {
         let threads = others
             .iter()
-            .map(|(_, load, make)| scope.spawn(|| load::run(load, make)));
+            .map(|(_, load, make)| scope.spawn(move || load::run(load, make)));
         let threads: Vec<_> = threads.collect();
         let recorder = load::run(load, &make);
         let recorders = threads.into_iter().map(thread::ScopedJoinHandle::join);

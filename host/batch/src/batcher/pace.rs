@@ -89,10 +89,9 @@ impl Pace {
         rows_of(trial.unwrap_or(best)).clamp(first.min(most), most)
     }
 
-    /// Returns how many rows batches have when nothing is tried.
-    pub(crate) fn usual_rows(&self, first: u32, most: u32, now: Instant) -> u32 {
-        let (best, _) = self.choose(first, most, now);
-        rows_of(best).clamp(first.min(most), most)
+    /// Returns how many rows should be able to wait for one batch: those of the best class, or of one that is to be tried.
+    pub(crate) fn wanted_rows(&self, first: u32, most: u32, now: Instant) -> u32 {
+        self.rows(first, most, u32::MAX, now)
     }
 
     /// Returns the best class, and one that is to be tried.
@@ -256,7 +255,7 @@ mod tests {
         }
         assert_eq!(pace.rows(3, MOST, 8, now), 8, "tries the next class");
         assert_eq!(pace.rows(3, MOST, 7, now), 4, "but not with too few");
-        assert_eq!(pace.usual_rows(3, MOST, now), 4);
+        assert_eq!(pace.wanted_rows(3, MOST, now), 8);
         assert_eq!(pace.rows(100, MOST, MOST, now), 64);
         assert_eq!(pace.rows(2, 2, MOST, now), 2);
     }

@@ -85,6 +85,10 @@ fn a_model_that_fails_at_every_call_is_left_alone_for_a_while() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a deadline is an instant to come"
+)]
 fn a_caller_in_a_hurry_does_not_open_the_circuit() {
     let (_folder, repository) = beside(
         Behaviour::Loop,
