@@ -451,6 +451,63 @@ mod tests {
                 error.trim_end().replace('\n', "\n  ")
             );
         }
-        expect![[r#""#]].assert_eq(&errors);
+        expect![[r#"
+            max_batch = 3
+              TOML parse error at line 1, column 1
+                |
+              1 | max_batch = 3
+                | ^^^^^^^^^
+              unknown field `max_batch`, expected one of `max_batch_size`, `load`, `unload_after_seconds`, `instance_group`, `dynamic_batching`, `limits`, `circuit_breaker`, `version_policy`, `labels`, `traffic`, `model_warmup`
+            max_batch_size = -1
+              TOML parse error at line 1, column 18
+                |
+              1 | max_batch_size = -1
+                |                  ^^
+              invalid value: integer `-1`, expected u32
+            max_batch_size = 4 ⏎ [dynamic_batching] ⏎ preferred_batch_size = [8]
+              `preferred_batch_size`: expected ascending sizes from 1 to 4, found [8]
+            [instance_group] ⏎ count = 0
+              TOML parse error at line 2, column 9
+                |
+              2 | count = 0
+                |         ^
+              invalid value: integer `0`, expected a nonzero usize
+            [instance_group] ⏎ reuse = "often"
+              TOML parse error at line 2, column 9
+                |
+              2 | reuse = "often"
+                |         ^^^^^^^
+              expected "fresh", "until-idle" or a number of calls above 0
+            [instance_group] ⏎ reuse = 0
+              TOML parse error at line 2, column 9
+                |
+              2 | reuse = 0
+                |         ^
+              expected "fresh", "until-idle" or a number of calls above 0
+            [limits] ⏎ burst = 3
+              `burst`: expected `calls_per_second` beside it, found none
+            [limits] ⏎ calls_per_second = 0
+              `calls_per_second`: expected a number above 0 and at most 1000000000, found 0
+            [limits] ⏎ execution_timeout_seconds = -1.0
+              `execution_timeout_seconds`: expected seconds from 0 to 1000000000, found -1
+            [version_policy] ⏎ latest = 1 ⏎ all = true
+              `version_policy`: expected one of `latest = N`, `all = true` and `specific = [N, …]`
+            [version_policy] ⏎ all = false
+              `version_policy`: expected one of `latest = N`, `all = true` and `specific = [N, …]`
+            [traffic] ⏎ stable = 1
+              `traffic`: expected names of labels, found `stable`
+            load = "later"
+              TOML parse error at line 1, column 8
+                |
+              1 | load = "later"
+                |        ^^^^^^^
+              unknown variant `later`, expected `eager` or `on-demand`
+            max_batch_size
+              TOML parse error at line 1, column 15
+                |
+              1 | max_batch_size
+                |               ^
+              key with no value, expected `=`
+        "#]].assert_eq(&errors);
     }
 }
