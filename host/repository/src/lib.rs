@@ -10,6 +10,7 @@
 //!
 //! - [`Repository`] holds all models; its methods are what a server needs: calls, metadata, index, load, unload, roll back, drain.
 //! - [`config`] says what can be chosen, [`config_file`] how it is written in a `config.toml`.
+//! - `shared` is what its clones share, and `keeper` the thread that looks after it.
 //! - `source` looks at where models are, `entry` decides which versions are served and swaps them, `version` is one of them, loaded or
 //!   not, `served` is what is loaded, with its workers, and `execution` is what these execute.
 //! - [`policy`] chooses versions and divides traffic; `rate` and [`breaker`] keep calls away. They are told the time.
@@ -30,10 +31,12 @@ mod entry;
 pub mod error;
 mod execution;
 mod host;
+mod keeper;
 pub mod policy;
 mod rate;
 mod repository;
 mod served;
+mod shared;
 mod source;
 pub mod statistics;
 mod version;
