@@ -26,8 +26,8 @@
 //! be answered in time even if it ran now fails fast, but only while calls outnumber free workers: an idle worker
 //! has nothing better to do than to try, and that is how an estimate that was too high is corrected.
 //!
-//! **Overload.** Bursts are let in up to `max_queue_size`. A queue that stands is kept so short that a call that is let in is in the second
-//! batch of a worker at the latest: see `overload`.
+//! **Overload.** Bursts are let in up to `max_queue_size`. A queue that grows and grows is kept so short that a call that is let in is in the
+//! second batch of a worker at the latest: see `overload`.
 //!
 //! **Failures.** When a batch fails, each of its calls is retried alone and without padding, and the failure of a
 //! call that ran so is its own. A call is executed twice at most. Halving the batch again and again would find a
@@ -53,9 +53,6 @@ use self::groups::Groups;
 use self::overload::{Length, Overload};
 use crate::call::{Call, Place, Shed, ShedReason, Ticket};
 use crate::config::{self, BatchConfig, InvalidConfig, QueueDelay};
-
-/// A queue is crowded when it is so many times as long as one that is just long.
-const CROWD: u64 = 3;
 
 /// How long a queue may be crowded before calls are refused: so long, and so many executions.
 const LEAST_PATIENCE: Duration = Duration::from_millis(30);
@@ -171,10 +168,9 @@ impl<C> Batcher<C> {
             Some(ShedReason::Draining)
         } else if call.deadline.is_some_and(|deadline| deadline <= now) {
             Some(ShedReason::DeadlineExceeded)
-        } else if self.queued_calls >= self.config.max_queue_size.get() {
-            Some(ShedReason::Full)
         } else if !self.admits(&call, now) {
-            Some(ShedReason::Overloaded)
+            let is_full = self.is_full();
+            Some([ShedReason::Overloaded, ShedReason::Full][usize::from(is_full)])
         } else {
             None
         };
@@ -320,23 +316,23 @@ impl<C> Batcher<C> {
         calls.map(|call| call.carried).collect()
     }
 
-    /// Reports whether a call is let in though more come than can be answered, if they do.
+    /// Reports whether a call is let in: there is room for it, and not more come than can be answered.
     ///
-    /// A queue is long when a call that enters would not be in the second batch of a worker from then. Better levels than the default may
-    /// make it twice as long.
+    /// If more come, a queue is long when a call that enters would not be in the second batch of a worker from then. Better levels than
+    /// the default may make it twice as long.
     fn admits<T>(&mut self, call: &Call<T>, now: Instant) -> bool {
+        let is_full = self.is_full();
         if self.config.overload == config::Overload::Queue || self.queued_calls == 0 {
-            return true;
+            return !is_full;
         }
         let rows = call.rows.get();
         let group = self.groups.of(&call.free_dims);
         let wanted = group.map_or(rows, |group| group.wanted_rows(&self.config, rows, now));
         let level = u64::from(self.config.is_better_than_default(call.priority));
-        let limit = self.workers * 2 * u64::from(wanted.max(rows)) * (1 + level);
-        let length = match self.queued_rows + u64::from(rows) {
-            rows if rows <= limit => Length::Short,
-            rows if rows <= limit * CROWD => Length::Long,
-            _ => Length::Crowded,
+        let length = Length {
+            rows: self.queued_rows + u64::from(rows),
+            limit: self.workers * 2 * u64::from(wanted.max(rows)) * (1 + level),
+            is_full,
         };
         let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(wanted));
         let delay = match self.config.max_queue_delay {
@@ -345,6 +341,10 @@ impl<C> Batcher<C> {
         };
         let patience = LEAST_PATIENCE + execution * PATIENT_EXECUTIONS + delay * 2;
         self.overload.admit(length, patience, now)
+    }
+
+    fn is_full(&self) -> bool {
+        self.queued_calls >= self.config.max_queue_size.get()
     }
 
     fn number(&mut self) -> u64 {

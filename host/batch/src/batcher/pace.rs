@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 /// How many classes there are: 1, 2, 3 to 4, 5 to 8, … rows.
 const CLASSES: usize = 24;
 
-/// How many executions of a class are remembered, and how many are needed for a verdict: the first one of a size may be slow.
+/// How many executions of a class are remembered, and how many are needed for a verdict: what slowed one down was perhaps not the model. The
+/// best of as many is compared with the best of as many.
 const REMEMBERED: usize = 4;
-const NEEDED: u32 = 2;
+const NEEDED: u32 = 4;
 
 /// By how much a larger class must be faster to be worth it, and how much slower it must be for none beyond it to be tried.
 const MARGIN: f64 = 0.08;
@@ -176,8 +177,8 @@ mod tests {
         let mut pace = Pace::default();
         let perceptron = |rows: u32| 90.0 + 5.0 * f64::from(rows);
         let sizes = sizes(&mut pace, perceptron, clock::now(), 0, 40);
-        assert_eq!(&sizes[..5], [1, 2, 2, 4, 4]);
-        assert!(sizes[20..].iter().all(|&rows| rows == 64), "{sizes:?}");
+        assert_eq!(&sizes[..9], [1, 2, 2, 2, 2, 4, 4, 4, 4]);
+        assert!(sizes[21..].iter().all(|&rows| rows == 64), "{sizes:?}");
     }
 
     #[test]
@@ -187,9 +188,9 @@ mod tests {
         let convolutions = |rows: u32| 4000.0 * f64::from(rows) * if rows > 1 { 1.04 } else { 1.0 };
         let first = sizes(&mut pace, convolutions, start, 0, 40);
         assert_eq!(
-            first[7..],
-            [1; 33],
-            "two classes are tried, three times each: {first:?}"
+            first[9..],
+            [1; 31],
+            "two classes are tried, four times each: {first:?}"
         );
         let later = sizes(&mut pace, convolutions, start, 9, 40);
         assert_eq!(later, [1; 40]);

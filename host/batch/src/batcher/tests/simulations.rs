@@ -197,6 +197,7 @@ fn at_twice_the_saturation_answers_stay_fast_and_many() {
 fn a_queue_without_that_makes_all_wait() {
     let mut simulation = Simulation::new(CONVOLUTIONS, 1000.0);
     simulation.config.overload = Policy::Queue;
+    simulation.config.max_queue_size = const { NonZeroUsize::new(128).unwrap() };
     let outcome = simulation.run();
     check(
         "p99 in executions",
@@ -204,6 +205,37 @@ fn a_queue_without_that_makes_all_wait() {
         60.0..=70.0,
     );
     assert!(!outcome.is_overloaded);
+}
+
+/// Callers who wait for their answers, more than are let in when more come than can be answered.
+#[test]
+fn callers_who_wait_for_answers_keep_a_host_busy() {
+    let mut batcher = Batcher::new(Simulation::new(CONVOLUTIONS, 1.0).apart().config).unwrap();
+    let start = clock::now();
+    let push = |batcher: &mut Batcher<u64>, now: Instant| {
+        let pushed = batcher.push(
+            Call {
+                carried: 0,
+                rows: NonZeroU32::MIN,
+                free_dims: FreeDims::default(),
+                deadline: None,
+                priority: 0,
+            },
+            now,
+        );
+        assert!(pushed.is_ok(), "refused after {:?}", now - start);
+    };
+    for _ in 0..500 {
+        push(&mut batcher, start);
+    }
+    for turn in 0..10_000 {
+        let at = |turn: u64| start + Duration::from_micros(100 * turn);
+        let Some(Action::Run(batch)) = batcher.poll(at(turn), 1) else {
+            panic!("calls wait");
+        };
+        batcher.complete(batch, Outcome::Succeeded, at(turn + 1));
+        push(&mut batcher, at(turn + 1));
+    }
 }
 
 #[test]
@@ -228,28 +260,35 @@ fn better_levels_are_let_in_to_a_longer_queue() {
         config.priority_levels = 2;
         config.default_priority_level = 2;
     });
-    // One runs, and seven wait for longer than a burst does; then two are left.
+    // One runs; the others are crowded, and get more and more.
     script.push(0, call("runs"));
     script.poll(0, 1);
-    for name in ["a", "b", "c", "d", "e", "f"] {
-        script.push(0, call(name));
+    let waiting = 12;
+    for index in 0..waiting {
+        script.push(5 * index, call("waits"));
     }
-    script.push(0, call("g"));
-    assert_eq!(script.offer(60, call("h")), Err(ShedReason::Overloaded));
-    for _ in 0..4 {
-        script.complete(61, Outcome::Failed);
-        script.poll(61, 1);
+    let at = 200;
+    assert_eq!(script.offer(at, call("h")), Ok(()), "the end of the first period");
+    for _ in 0..5 {
+        script.push(at, call("waits"));
+    }
+    assert_eq!(script.offer(2 * at, call("h")), Err(ShedReason::Overloaded));
+    let at = 2 * at;
+    // Each completion is the failure of one call, and the beginning of another.
+    while script.batcher.queued_calls() > 3 {
+        script.complete(at, Outcome::Failed);
+        script.poll(at, 1);
     }
     assert_eq!(script.batcher.queued_calls(), 3);
-    assert_eq!(script.offer(62, call("h")), Err(ShedReason::Overloaded));
+    assert_eq!(script.offer(at + 1, call("h")), Err(ShedReason::Overloaded));
     let better = Call {
         priority: 1,
         ..call("better")
     };
     assert_eq!(
-        script.offer(62, better.clone()),
+        script.offer(at + 1, better.clone()),
         Ok(()),
         "four are enough for those"
     );
-    assert_eq!(script.offer(62, better), Err(ShedReason::Overloaded));
+    assert_eq!(script.offer(at + 1, better), Err(ShedReason::Overloaded));
 }
