@@ -327,7 +327,7 @@ impl<C> Batcher<C> {
         }
         let rows = call.rows.get();
         let group = self.groups.of(&call.free_dims);
-        let wanted = group.map_or(rows, |group| group.wanted_rows(&self.config, rows, now));
+        let wanted = group.map_or(rows, |group| group.best_rows(&self.config, rows, now));
         let level = u64::from(self.config.is_better_than_default(call.priority));
         let length = Length {
             rows: self.queued_rows + u64::from(rows),

@@ -109,11 +109,11 @@ impl<C> Group<C> {
         }
     }
 
-    /// Returns how many rows should be able to wait for one batch, if its first call has `first`.
-    pub(crate) fn wanted_rows(&self, config: &BatchConfig, first: u32, now: Instant) -> u32 {
+    /// Returns how many rows a batch should have, if its first call has `first`.
+    pub(crate) fn best_rows(&self, config: &BatchConfig, first: u32, now: Instant) -> u32 {
         let most_rows = config.max_batch_size.get();
         match config.joins_when_faster() {
-            true => self.pace.wanted_rows(first, most_rows, now),
+            true => self.pace.best_rows(first, most_rows, now),
             false => most_rows,
         }
     }

@@ -26,6 +26,11 @@ const NEEDED_TIME: Duration = Duration::from_millis(20);
 /// By how much a larger class must be faster to be worth it, and how much slower it must be for none beyond it to be tried.
 const MARGIN: f64 = 0.08;
 
+/// The same for executions that take as long as [`SLOW_NANOS`]: there waiting for others costs milliseconds, which a few percent of
+/// throughput are not worth.
+const SLOW_MARGIN: f64 = 0.16;
+const SLOW_NANOS: f64 = 5e6;
+
 /// How many classes beyond the best one are tried, if those between are about as good.
 const BEYOND: usize = 2;
 
@@ -89,16 +94,19 @@ impl Pace {
         rows_of(trial.unwrap_or(best)).clamp(first.min(most), most)
     }
 
-    /// Returns how many rows should be able to wait for one batch: those of the best class, or of one that is to be tried.
-    pub(crate) fn wanted_rows(&self, first: u32, most: u32, now: Instant) -> u32 {
-        self.rows(first, most, u32::MAX, now)
+    /// Returns how many rows a batch has that is as fast as can be, as far as is known. Where two such batches can wait, a larger class can be
+    /// tried as well.
+    pub(crate) fn best_rows(&self, first: u32, most: u32, now: Instant) -> u32 {
+        let (best, _) = self.choose(first, most, now);
+        rows_of(best).clamp(first.min(most), most)
     }
 
     /// Returns the best class, and one that is to be tried.
     fn choose(&self, first: u32, most: u32, now: Instant) -> (usize, Option<usize>) {
         let base = class_of(first);
         let mut best = base;
-        if !self.classes[base].is_known() {
+        // All others are compared with it.
+        if self.classes[base].is_to_be_tried(now) {
             return (base, None);
         }
         for candidate in base + 1..=class_of(most).max(base) {
@@ -112,7 +120,11 @@ impl Pace {
                 self.classes[best].per_row(),
                 self.classes[candidate].per_row(),
             );
-            if other < fastest * (1.0 - MARGIN) {
+            let margin = match other * f64::from(rows_of(candidate)) {
+                SLOW_NANOS.. => SLOW_MARGIN,
+                _ => MARGIN,
+            };
+            if other < fastest * (1.0 - margin) {
                 best = candidate;
             } else if other > fastest * (1.0 + MARGIN) {
                 break;
@@ -137,10 +149,6 @@ impl Class {
             self.last = Some(self.current.fastest);
             self.current = Period::EMPTY;
         }
-    }
-
-    fn is_known(&self) -> bool {
-        self.at.is_some()
     }
 
     /// Reports whether too little is known of it, or was found out too long ago.
@@ -245,8 +253,8 @@ mod tests {
         let convolutions = |rows: u32| 4000.0 * f64::from(rows) * if rows > 1 { 1.04 } else { 1.0 };
         let first = sizes(&mut pace, convolutions, start, 0, 40);
         assert_eq!(
-            first[9..],
-            [1; 31],
+            first[13..],
+            [1; 27],
             "two classes are tried, four times each: {first:?}"
         );
         let later = sizes(&mut pace, convolutions, start, 9, 40);
@@ -307,10 +315,12 @@ mod tests {
         let mut pace = Pace::default();
         let now = clock::now();
         assert_eq!(pace.rows(3, MOST, MOST, now), 4, "nothing is known");
-        pace.learn(3, Duration::from_millis(3), now);
+        for _ in 0..NEEDED {
+            pace.learn(3, Duration::from_millis(6), now);
+        }
         assert_eq!(pace.rows(3, MOST, 8, now), 8, "tries the next class");
         assert_eq!(pace.rows(3, MOST, 7, now), 4, "but not with too few");
-        assert_eq!(pace.wanted_rows(3, MOST, now), 8);
+        assert_eq!(pace.best_rows(3, MOST, now), 4);
         assert_eq!(pace.rows(100, MOST, MOST, now), 64);
         assert_eq!(pace.rows(2, 2, MOST, now), 2);
     }
