@@ -27,7 +27,7 @@
 //! has nothing better to do than to try, and that is how an estimate that was too high is corrected.
 //!
 //! **Overload.** Bursts are let in up to `max_queue_size`. A queue that grows and grows is kept so short that a call that is let in is in the
-//! second batch of a worker at the latest: see `overload`.
+//! second or third batch of a worker: see `overload`.
 //!
 //! **Failures.** When a batch fails, each of its calls is retried alone and without padding, and the failure of a
 //! call that ran so is its own. A call is executed twice at most. Halving the batch again and again would find a
@@ -318,8 +318,8 @@ impl<C> Batcher<C> {
 
     /// Reports whether a call is let in: there is room for it, and not more come than can be answered.
     ///
-    /// If more come, a queue is long when a call that enters would not be in the second batch of a worker from then. Better levels than
-    /// the default may make it twice as long.
+    /// If more come, a queue is long when it holds more than one and a half batches for each worker: so a call that enters has been answered
+    /// after three to four executions. Better levels than the default may make it twice as long.
     fn admits<T>(&mut self, call: &Call<T>, now: Instant) -> bool {
         let is_full = self.is_full();
         if self.config.overload == config::Overload::Queue || self.queued_calls == 0 {
@@ -331,7 +331,7 @@ impl<C> Batcher<C> {
         let level = u64::from(self.config.is_better_than_default(call.priority));
         let length = Length {
             rows: self.queued_rows + u64::from(rows),
-            limit: self.workers * 2 * u64::from(wanted.max(rows)) * (1 + level),
+            limit: (self.workers * 3).div_ceil(2) * u64::from(wanted.max(rows)) * (1 + level),
             is_full,
         };
         let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(wanted));
