@@ -8,7 +8,7 @@ use super::metadata::Crate;
 /// host.
 const LAYERS: &[&[&str]] = &[
     &["tensorlet-tensor"],
-    &["tensorlet-plan", "tensorlet-answer"],
+    &["tensorlet-plan", "tensorlet-answer", "tensorlet-protocol"],
     &["tensorlet-kernels"],
     &["tensorlet-executor"],
     &["tensorlet-predictor", "tensorlet-batch", "tensorlet-http"],
@@ -32,14 +32,14 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         packages: &["axum", "http", "hyper", "tonic", "tower-http"],
-        crates: &["tensorlet-server", "tensorlet-http"],
+        crates: &["tensorlet-server"],
         reason: "only the server knows HTTP",
     },
     Reserved {
         packages: &["serde_json"],
         crates: &[
             "tensorlet-server",
-            "tensorlet-http",
+            "tensorlet-protocol",
             "tensorlet-cli",
             "xtask",
         ],
