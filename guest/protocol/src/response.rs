@@ -33,36 +33,26 @@ impl InferResponse<'_> {
     ///
     /// Values that JSON does not have are `null`: see [the crate](crate).
     pub fn encode(&self) -> EncodedResponse {
-        let mut body = self.encode_json(self.binary().map(<[u8]>::len).sum());
-        let json_len = self.has_binary().then_some(body.len());
-        for data in self.binary() {
-            body.extend_from_slice(data);
-        }
-        EncodedResponse { body, json_len }
-    }
-
-    /// Writes the JSON of the body, with room behind it. If [`InferResponse::has_binary`], [`InferResponse::binary`] follows.
-    pub fn encode_json(&self, room: usize) -> Vec<u8> {
         let text_len = |&(output, is_binary): &(&NamedTensor, bool)| {
             let (name, tensor) = output;
-            name.len() + 128 + if is_binary { 0 } else { tensor.len() * 12 }
+            let data = if is_binary {
+                tensor.data().len()
+            } else {
+                tensor.len() * 12
+            };
+            name.len() + data + 128
         };
-        let text_len = 256 + self.outputs.iter().map(text_len).sum::<usize>();
-        let mut json = Vec::with_capacity(text_len + room);
-        serde_json::to_writer(&mut json, &RawResponse::new(self))
+        let mut body = Vec::with_capacity(256 + self.outputs.iter().map(text_len).sum::<usize>());
+        serde_json::to_writer(&mut body, &RawResponse::new(self))
             .expect("a Vec takes all, and every key is a string");
-        json
-    }
-
-    /// Reports whether outputs are wanted in binary; a client then asks for a header, even if they have no bytes.
-    pub fn has_binary(&self) -> bool {
-        self.outputs.iter().any(|&(_, is_binary)| is_binary)
-    }
-
-    /// Returns the bytes of each output that is wanted in binary, in the order in which they follow the JSON.
-    pub fn binary(&self) -> impl Iterator<Item = &[u8]> {
-        let binary = self.outputs.iter().filter(|&&(_, is_binary)| is_binary);
-        binary.map(|((_, tensor), _)| tensor.data())
+        let mut json_len = None;
+        for ((_, tensor), is_binary) in self.outputs {
+            if *is_binary {
+                json_len.get_or_insert(body.len());
+                body.extend_from_slice(tensor.data());
+            }
+        }
+        EncodedResponse { body, json_len }
     }
 }
 
