@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::MAX_TENSORS;
-use crate::codec::error::{InvalidRequest, Quoted};
-use crate::codec::strict::{List, Object};
+use crate::error::{InvalidRequest, Quoted};
+use crate::strict::{List, Object};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RawRequest<'a> {

@@ -1,6 +1,6 @@
 //! How long bodies take: a picture of 3×224×224, which is 150 528 numbers, read and written as JSON and in binary.
 //!
-//! `cargo bench -p tensorlet-server --bench codec` prints medians.
+//! `cargo bench -p tensorlet-protocol --bench codec` prints medians.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measures")]
 #![expect(clippy::unwrap_used, reason = "a bench may fail")]
@@ -12,7 +12,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use tensorlet_server::codec::{InferRequest, InferResponse};
+use tensorlet_protocol::{InferRequest, InferResponse};
 use tensorlet_tensor::{NamedTensor, Tensor};
 
 const DIMS: [u32; 4] = [1, 3, 224, 224];

@@ -2,6 +2,7 @@
 
 mod json;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tensorlet_tensor::{DatumType, NamedTensor, Tensor};
@@ -19,11 +20,31 @@ pub const MAX_TENSORS: usize = 1024;
 /// What an infer request asks for.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct InferRequest {
+pub struct InferRequest<'a> {
+    /// The inputs in the order of the request; no name is there twice.
+    pub inputs: Vec<Input<'a>>,
+    /// Everything else.
+    pub options: InferOptions,
+}
+
+/// An input, whose bytes are those of the body where it has them in binary.
+///
+/// Invariant: `data.len()` is the product of `dims` times the width of `datum_type`, and the rank is at most
+/// [`MAX_RANK`](tensorlet_tensor::MAX_RANK).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input<'a> {
+    name: Cow<'a, str>,
+    datum_type: DatumType,
+    dims: Vec<u32>,
+    data: Cow<'a, [u8]>,
+}
+
+/// How an infer request is to be answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct InferOptions {
     /// What the response repeats.
     pub id: Option<String>,
-    /// The inputs in the order of the request; no name is there twice.
-    pub inputs: Vec<NamedTensor>,
     /// The outputs that are wanted, in the order of the response, no name twice. Empty for all, in the model's order.
     pub outputs: Vec<RequestedOutput>,
     /// Whether outputs are wanted in binary, where nothing else is said of one.
@@ -43,7 +64,7 @@ pub struct RequestedOutput {
     pub is_binary: bool,
 }
 
-impl InferRequest {
+impl<'a> InferRequest<'a> {
     /// Reads a body, whose first `json_len` bytes are JSON and the others binary tensors; without it, all is JSON.
     ///
     /// Memory is taken in proportion to the body, whatever shapes it states: each value of a tensor comes from one
@@ -51,7 +72,7 @@ impl InferRequest {
     ///
     /// # Errors
     /// If the body breaks the protocol or does not fit itself, or asks for what is not supported.
-    pub fn parse(body: &[u8], json_len: Option<usize>) -> Result<Self, InvalidRequest> {
+    pub fn parse(body: &'a [u8], json_len: Option<usize>) -> Result<Self, InvalidRequest> {
         let (json, mut binary) = match json_len {
             None => (body, None),
             Some(0) => {
@@ -70,9 +91,9 @@ impl InferRequest {
         let raw = RawRequest::parse(json)?;
         let parameters = raw.parameters();
         let binary_outputs = parameters.binary_data_output()?;
-        let mut inputs: Vec<NamedTensor> = Vec::with_capacity(raw.inputs.0.len());
+        let mut inputs: Vec<Input<'a>> = Vec::with_capacity(raw.inputs.0.len());
         for Object(input) in raw.inputs.0 {
-            if inputs.iter().any(|(name, _)| *name == *input.name) {
+            if inputs.iter().any(|earlier| earlier.name == input.name) {
                 let name = &input.name;
                 return Err(InvalidRequest::of_input(
                     name,
@@ -80,8 +101,7 @@ impl InferRequest {
                     "it more than once",
                 ));
             }
-            let tensor = read_input(&input, &mut binary)?;
-            inputs.push((input.name.into_owned(), tensor));
+            inputs.push(read_input(input, &mut binary)?);
         }
         match binary {
             Some(rest) if !rest.is_empty() => {
@@ -91,19 +111,62 @@ impl InferRequest {
             }
             _ => {}
         }
-        Ok(Self {
+        let outputs = raw.outputs.map_or_else(Vec::new, |list| list.0);
+        let options = InferOptions {
             id: raw.id.map(String::from),
-            inputs,
-            outputs: read_outputs(
-                raw.outputs.map_or_else(Vec::new, |list| list.0),
-                binary_outputs,
-            )?,
+            outputs: read_outputs(outputs, binary_outputs)?,
             binary_outputs,
             timeout: parameters.timeout()?,
             priority: parameters.priority()?,
-        })
+        };
+        Ok(Self { inputs, options })
     }
 
+    /// Reads the header that tells how many bytes of a body are JSON: [`JSON_LEN_HEADER`](crate::JSON_LEN_HEADER).
+    ///
+    /// # Errors
+    /// If it is no number of bytes.
+    pub fn json_len(header: &[u8]) -> Result<usize, InvalidRequest> {
+        let text = str::from_utf8(header).unwrap_or_default();
+        text.parse().map_err(|_| {
+            let found = Quoted(text);
+            InvalidRequest::malformed(format!(
+                "header Inference-Header-Content-Length: expected a number of bytes, found {found}"
+            ))
+        })
+    }
+}
+
+impl<'a> Input<'a> {
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the type of the elements.
+    pub fn datum_type(&self) -> DatumType {
+        self.datum_type
+    }
+
+    /// Returns the sizes, outermost first; empty for a scalar.
+    pub fn dims(&self) -> &[u32] {
+        &self.dims
+    }
+
+    /// Returns the elements' bytes.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Makes a tensor of it, and copies the bytes that are in the body.
+    pub fn into_tensor(self) -> NamedTensor {
+        let tensor = Tensor::new(self.datum_type, self.dims, self.data.into_owned());
+        let tensor = tensor.expect("rank and length were checked when the input was read");
+        (self.name.into_owned(), tensor)
+    }
+}
+
+impl InferOptions {
     /// Checks that all outputs that are wanted are among those of a model.
     ///
     /// # Errors
@@ -124,7 +187,7 @@ impl InferRequest {
 
     /// Returns the outputs that are wanted and whether in binary, of all `outputs` of a model.
     ///
-    /// One that is wanted and not there is left out: see [`InferRequest::check_outputs`].
+    /// One that is wanted and not there is left out: see [`InferOptions::check_outputs`].
     pub fn select<'a>(&self, outputs: &'a [NamedTensor]) -> Vec<(&'a NamedTensor, bool)> {
         if self.outputs.is_empty() {
             return outputs
@@ -164,7 +227,10 @@ fn read_outputs(
 }
 
 /// Reads an input; takes its bytes from the front of `binary` if they are there.
-fn read_input(input: &RawInput<'_>, binary: &mut Option<&[u8]>) -> Result<Tensor, InvalidRequest> {
+fn read_input<'a>(
+    input: RawInput<'a>,
+    binary: &mut Option<&'a [u8]>,
+) -> Result<Input<'a>, InvalidRequest> {
     let name = &*input.name;
     let invalid = |Mismatch { expected, found }| InvalidRequest::of_input(name, expected, found);
     let missing = |field: &str| InvalidRequest::of_input(name, field, "none");
@@ -198,7 +264,7 @@ fn read_input(input: &RawInput<'_>, binary: &mut Option<&[u8]>) -> Result<Tensor
     let binary_len = input.parameters().binary_data_size(name)?;
     let data = match (input.data, binary_len) {
         (Some(json), None) => {
-            data::read(json.get(), datum_type, &dims, elements).map_err(invalid)?
+            Cow::Owned(data::read(json.get(), datum_type, &dims, elements).map_err(invalid)?)
         }
         (None, Some(len)) => {
             let expected_len = elements * width_bytes;
@@ -207,7 +273,7 @@ fn read_input(input: &RawInput<'_>, binary: &mut Option<&[u8]>) -> Result<Tensor
                 let found = format!("a binary_data_size of {len}");
                 return Err(InvalidRequest::of_input(name, expected, found));
             }
-            take(name, expected_len, binary)?.to_vec()
+            Cow::Borrowed(take(name, expected_len, binary)?)
         }
         (None, None) => return Err(missing("data or a binary_data_size")),
         (Some(_), Some(_)) => {
@@ -225,9 +291,12 @@ fn read_input(input: &RawInput<'_>, binary: &mut Option<&[u8]>) -> Result<Tensor
             found,
         ));
     }
-    let no_tensor =
-        |error: tensorlet_tensor::InvalidTensor| InvalidRequest::of_input(name, "a tensor", error);
-    Tensor::new(datum_type, dims, data).map_err(no_tensor)
+    Ok(Input {
+        name: input.name,
+        datum_type,
+        dims,
+        data,
+    })
 }
 
 fn take<'a>(

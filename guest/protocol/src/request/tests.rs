@@ -4,19 +4,24 @@ use expect_test::expect;
 use tensorlet_tensor::DatumType;
 
 use super::*;
-use crate::codec::InvalidRequestKind;
+use crate::InvalidRequestKind;
 
 /// A body of JSON and binary tensors.
 fn body(json: &str, binary: &[u8]) -> (Vec<u8>, Option<usize>) {
     ([json.as_bytes(), binary].concat(), Some(json.len()))
 }
 
-fn parse(json: &str) -> Result<InferRequest, InvalidRequest> {
+fn parse(json: &str) -> Result<InferRequest<'_>, InvalidRequest> {
     InferRequest::parse(json.as_bytes(), None)
 }
 
 fn floats(dims: &[u32], values: &[f32]) -> Tensor {
     Tensor::from_values(dims.to_vec(), values).unwrap()
+}
+
+fn tensors(request: &InferRequest<'_>) -> Vec<NamedTensor> {
+    let inputs = request.inputs.iter().cloned();
+    inputs.map(Input::into_tensor).collect()
 }
 
 #[test]
@@ -34,40 +39,33 @@ fn reads_json() {
     )
     .unwrap();
     let bools = Tensor::new(DatumType::Bool, vec![2], vec![1, 0]).unwrap();
-    let expected = InferRequest {
+    let expected = [
+        ("x".into(), floats(&[1, 2], &[0.5, -2.0])),
+        ("y".into(), bools),
+    ];
+    assert_eq!(tensors(&request), expected);
+    let output = |name: &str, is_binary| RequestedOutput {
+        name: name.into(),
+        is_binary,
+    };
+    let expected = InferOptions {
         id: Some("42".into()),
-        inputs: vec![
-            ("x".into(), floats(&[1, 2], &[0.5, -2.0])),
-            ("y".into(), bools),
-        ],
-        outputs: vec![
-            RequestedOutput {
-                name: "b".into(),
-                is_binary: false,
-            },
-            RequestedOutput {
-                name: "a".into(),
-                is_binary: true,
-            },
-        ],
+        outputs: vec![output("b", false), output("a", true)],
         binary_outputs: false,
         timeout: Some(Duration::from_micros(1500)),
         priority: 2,
     };
-    assert_eq!(request, expected);
+    assert_eq!(request.options, expected);
 }
 
 #[test]
 fn reads_the_least_there_can_be() {
     let request = parse(r#"{"inputs": []}"#).unwrap();
     assert_eq!(request.inputs, []);
-    assert_eq!(
-        (request.id, request.timeout, request.priority),
-        (None, None, 0)
-    );
+    assert_eq!(request.options, InferOptions::default());
     let zero = parse(r#"{"inputs": [], "outputs": [], "id": null, "parameters": {"timeout": 0}}"#)
         .unwrap();
-    assert_eq!((zero.timeout, zero.outputs), (None, vec![]));
+    assert_eq!(zero.options, InferOptions::default());
 }
 
 #[test]
@@ -95,13 +93,28 @@ fn reads_binary_among_json() {
             Tensor::from_values(vec![], &[263u16]).unwrap(),
         ),
     ];
-    assert_eq!(request.inputs, expected);
+    assert_eq!(tensors(&request), expected);
     let json_alone = r#"{"inputs": []}"#;
     let request = InferRequest::parse(json_alone.as_bytes(), Some(json_alone.len()));
     assert!(
         request.is_ok(),
         "a header without binary tensors is no error"
     );
+}
+
+#[test]
+fn what_is_in_binary_is_not_copied() {
+    let json = r#"{"inputs": [
+        {"name": "a", "shape": [2], "datatype": "UINT8", "parameters": {"binary_data_size": 2}}
+    ]}"#;
+    let (body, len) = body(json, &[7, 8]);
+    let request = InferRequest::parse(&body, len).unwrap();
+    let input = &request.inputs[0];
+    assert_eq!(
+        (input.name(), input.datum_type(), input.dims()),
+        ("a", DatumType::U8, [2].as_slice())
+    );
+    assert!(std::ptr::eq(input.data(), &raw const body[json.len()..]));
 }
 
 #[test]
@@ -119,7 +132,7 @@ fn every_datum_type_is_read_from_binary_and_json() {
         let request = InferRequest::parse(&body, len).unwrap();
         let zeros = Tensor::zeros(datum_type, vec![2]).unwrap();
         assert_eq!(
-            request.inputs,
+            tensors(&request),
             [("a".into(), zeros.clone()), ("b".into(), zeros)]
         );
     }
@@ -133,8 +146,8 @@ fn outputs_are_binary_as_the_request_says_unless_they_say_it() {
     )
     .unwrap();
     let outputs = ["b", "a", "c"].map(|name| (name.to_owned(), floats(&[1], &[0.0])));
-    let selected = |request: &InferRequest| {
-        let selected = request.select(&outputs);
+    let selected = |request: &InferRequest<'_>| {
+        let selected = request.options.select(&outputs);
         Vec::from_iter(
             selected
                 .into_iter()
@@ -158,7 +171,7 @@ fn outputs_are_binary_as_the_request_says_unless_they_say_it() {
 fn an_output_that_the_model_does_not_have_is_an_error() {
     let request = parse(r#"{"inputs": [], "outputs": [{"name": "a"}, {"name": "z"}]}"#).unwrap();
     let outputs = ["a", "b"].map(|name| (name.to_owned(), floats(&[1], &[0.0])));
-    let error = request.check_outputs(&outputs).unwrap_err();
+    let error = request.options.check_outputs(&outputs).unwrap_err();
     expect!["output `z`: expected one of `a`, `b`, found an output that the model does not have"]
         .assert_eq(&error.to_string());
 }
@@ -395,15 +408,17 @@ fn mutated_bodies_do_not_panic() {
             continue;
         };
         accepted += 1;
-        let outputs = Vec::from_iter(request.inputs.iter().map(|input| (input, false)));
-        let response = crate::codec::InferResponse {
+        let tensors = tensors(&request);
+        let outputs = Vec::from_iter(tensors.iter().map(|tensor| (tensor, false)));
+        let response = crate::InferResponse {
             model_name: "m",
             model_version: "1",
-            id: request.id.as_deref(),
+            id: request.options.id.as_deref(),
             outputs: &outputs,
         };
         let body = String::from_utf8(response.encode().body).unwrap();
-        let again = parse(&body.replacen("\"outputs\"", "\"inputs\"", 1)).unwrap();
+        let body = body.replacen("\"outputs\"", "\"inputs\"", 1);
+        let again = parse(&body).unwrap();
         assert_eq!(
             again.inputs, request.inputs,
             "what was read is written and read again"

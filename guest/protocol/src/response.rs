@@ -31,7 +31,7 @@ pub struct EncodedResponse {
 impl InferResponse<'_> {
     /// Writes the body.
     ///
-    /// Values that JSON does not have are `null`: see [`codec`](crate::codec).
+    /// Values that JSON does not have are `null`: see [the crate](crate).
     pub fn encode(&self) -> EncodedResponse {
         let text_len = |&(output, is_binary): &(&NamedTensor, bool)| {
             let (name, tensor) = output;

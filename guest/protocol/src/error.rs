@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// The most characters of a caller's text that a message repeats.
 const QUOTED_CHARS: usize = 64;
 
@@ -67,8 +69,16 @@ impl InvalidRequest {
     }
 }
 
+/// The body of an answer that is an error.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ErrorBody<'a> {
+    /// What a caller can do about it.
+    pub error: &'a str,
+}
+
 /// Shows a caller's text between backticks, and only the beginning of a long one.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -66,8 +66,9 @@ fn every_finite_value_is_read_back() {
         let outputs = String::from_utf8(body)
             .unwrap()
             .replace("\"outputs\"", "\"inputs\"");
-        let request = crate::codec::InferRequest::parse(outputs.as_bytes(), None).unwrap();
-        assert_eq!(request.inputs, [y]);
+        let request = crate::InferRequest::parse(outputs.as_bytes(), None).unwrap();
+        let inputs = request.inputs.into_iter().map(crate::Input::into_tensor);
+        assert_eq!(Vec::from_iter(inputs), [y]);
     }
     // A walk through all exponents and both signs, as odd as numbers get.
     let bits = (0..100_000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
