@@ -229,7 +229,7 @@ impl From<InvalidRequest> for HttpError {
     fn from(error: InvalidRequest) -> Self {
         let kind = match error.kind() {
             InvalidRequestKind::Unsupported => HttpErrorKind::Unsupported,
-            InvalidRequestKind::Malformed => HttpErrorKind::Malformed,
+            _ => HttpErrorKind::Malformed,
         };
         Self::new(kind, error.to_string())
     }
