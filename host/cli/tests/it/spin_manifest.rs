@@ -153,32 +153,65 @@ impl Manifest {
             variables,
             ..
         } = self;
-        check(*version == 2, format!("expected version 2, found {version}"));
+        check(
+            *version == 2,
+            format!("expected version 2, found {version}"),
+        );
         check(!application.name.is_empty(), "expected a name".into());
         if let Some(version) = &application.version {
-            check(is_semver(version), format!("expected a version as 1.0.0, found `{version}`"));
+            check(
+                is_semver(version),
+                format!("expected a version as 1.0.0, found `{version}`"),
+            );
         }
         for name in variables.keys() {
-            check(is_snake_case(name), format!("expected a variable in snake_case, found `{name}`"));
+            check(
+                is_snake_case(name),
+                format!("expected a variable in snake_case, found `{name}`"),
+            );
         }
         let mut routes = BTreeSet::new();
         for (route, id) in self.routes() {
-            check(is_route(route), format!("expected a route, found `{route}`"));
-            check(routes.insert(route), format!("expected the route `{route}` once"));
-            check(self.component.contains_key(id), format!("expected a component `{id}`, found none"));
+            check(
+                is_route(route),
+                format!("expected a route, found `{route}`"),
+            );
+            check(
+                routes.insert(route),
+                format!("expected the route `{route}` once"),
+            );
+            check(
+                self.component.contains_key(id),
+                format!("expected a component `{id}`, found none"),
+            );
         }
         for (id, component) in &self.component {
-            check(is_kebab_id(id), format!("expected an id in kebab-case, found `{id}`"));
+            check(
+                is_kebab_id(id),
+                format!("expected an id in kebab-case, found `{id}`"),
+            );
             let is_used = self.routes().iter().any(|(_, used)| used == id);
             check(is_used, format!("expected a trigger of `{id}`, found none"));
-            check(!component.source.is_empty(), format!("expected a source of `{id}`"));
+            check(
+                !component.source.is_empty(),
+                format!("expected a source of `{id}`"),
+            );
             let build = component.build.as_ref();
             let has_commands = build.is_none_or(|build| !build.commands().is_empty());
-            check(has_commands, format!("expected a command that builds `{id}`, found none"));
+            check(
+                has_commands,
+                format!("expected a command that builds `{id}`, found none"),
+            );
             for (name, dependency) in &component.dependencies {
-                check(is_dependency(name), format!("expected a package or interface, found `{name}`"));
+                check(
+                    is_dependency(name),
+                    format!("expected a package or interface, found `{name}`"),
+                );
                 let is_whole = !name.contains('/') && dependency.export.is_some();
-                check(!is_whole, format!("`{name}`: expected no export for a whole package"));
+                check(
+                    !is_whole,
+                    format!("`{name}`: expected no export for a whole package"),
+                );
             }
         }
         problems
@@ -187,13 +220,16 @@ impl Manifest {
 
 fn is_semver(text: &str) -> bool {
     let numbers: Vec<&str> = text.split('.').collect();
-    let is_number = |text: &&str| text.parse::<u64>().is_ok() && (*text == "0" || !text.starts_with('0'));
+    let is_number =
+        |text: &&str| text.parse::<u64>().is_ok() && (*text == "0" || !text.starts_with('0'));
     numbers.len() == 3 && numbers.iter().all(is_number)
 }
 
 fn is_snake_case(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// Words that begin with a letter, each in lower or upper case: what all versions of Spin take.
@@ -212,9 +248,14 @@ fn is_route(text: &str) -> bool {
     let Some(path) = text.strip_prefix('/') else {
         return false;
     };
-    let path = path.strip_suffix("...").map_or(path, |begin| begin.strip_suffix('/').unwrap_or(begin));
+    let path = path
+        .strip_suffix("...")
+        .map_or(path, |begin| begin.strip_suffix('/').unwrap_or(begin));
     let fits = |c: char| c.is_ascii_alphanumeric() || "-._~%:@!$&'()*+,;=".contains(c);
-    path.is_empty() || path.split('/').all(|part| !part.is_empty() && part != "..." && part.chars().all(fits))
+    path.is_empty()
+        || path
+            .split('/')
+            .all(|part| !part.is_empty() && part != "..." && part.chars().all(fits))
 }
 
 /// `namespace:package`, perhaps `/interface`, perhaps `@1.0.0`.
@@ -254,28 +295,76 @@ fn what_is_not_in_order_is_found() {
     for (from, to, expected) in [
         ("version = 2", "version = 1", "expected version 2, found 1"),
         ("\"app\"", "\"\"", "expected a name"),
-        ("\"1.0.0\"", "\"1\"", "expected a version as 1.0.0, found `1`"),
+        (
+            "\"1.0.0\"",
+            "\"1\"",
+            "expected a version as 1.0.0, found `1`",
+        ),
         ("name = ", "title = ", "unknown field `title`"),
         ("source = ", "sauce = ", "unknown field `sauce`"),
         ("route = ", "path = ", "unknown field `path`"),
         ("trigger.http", "trigger.redis", "unknown field `redis`"),
         ("/v2/...", "v2", "expected a route, found `v2`"),
-        ("/v2/...", "/v2/.../x", "expected a route, found `/v2/.../x`"),
+        (
+            "/v2/...",
+            "/v2/.../x",
+            "expected a route, found `/v2/.../x`",
+        ),
         ("/v2/...", "/v 2", "expected a route, found `/v 2`"),
-        ("\"a-model\"", "\"b\"", "expected a component `b`, found none"),
-        ("a-model", "a_model", "expected an id in kebab-case, found `a_model`"),
-        ("a-model", "a-2", "expected an id in kebab-case, found `a-2`"),
-        ("a-model", "aModel", "expected an id in kebab-case, found `aModel`"),
-        ("outbound_hosts = []", "outbound_hosts = 1", "expected a sequence"),
-        ("[\"make\"]", "[]", "expected a command that builds `a-model`, found none"),
-        ("a:b/c@0.1.0", "a:b/c@1", "expected a package or interface, found `a:b/c@1`"),
-        ("a:b/c@0.1.0", "a:b@0.1.0", "expected no export for a whole package"),
-        ("path = \"b.wasm\"", "file = \"b.wasm\"", "unknown field `file`"),
+        (
+            "\"a-model\"",
+            "\"b\"",
+            "expected a component `b`, found none",
+        ),
+        (
+            "a-model",
+            "a_model",
+            "expected an id in kebab-case, found `a_model`",
+        ),
+        (
+            "a-model",
+            "a-2",
+            "expected an id in kebab-case, found `a-2`",
+        ),
+        (
+            "a-model",
+            "aModel",
+            "expected an id in kebab-case, found `aModel`",
+        ),
+        (
+            "outbound_hosts = []",
+            "outbound_hosts = 1",
+            "expected a sequence",
+        ),
+        (
+            "[\"make\"]",
+            "[]",
+            "expected a command that builds `a-model`, found none",
+        ),
+        (
+            "a:b/c@0.1.0",
+            "a:b/c@1",
+            "expected a package or interface, found `a:b/c@1`",
+        ),
+        (
+            "a:b/c@0.1.0",
+            "a:b@0.1.0",
+            "expected no export for a whole package",
+        ),
+        (
+            "path = \"b.wasm\"",
+            "file = \"b.wasm\"",
+            "unknown field `file`",
+        ),
     ] {
         assert!(GOOD.contains(from), "{from}");
         let error = Manifest::parse(&GOOD.replace(from, to)).expect_err(to);
         assert!(error.contains(expected), "{to}: {error}");
     }
     let twice = format!("{GOOD}[[trigger.http]]\nroute = \"/v2/...\"\ncomponent = \"a-model\"\n");
-    assert!(Manifest::parse(&twice).unwrap_err().contains("expected the route `/v2/...` once"));
+    assert!(
+        Manifest::parse(&twice)
+            .unwrap_err()
+            .contains("expected the route `/v2/...` once")
+    );
 }
