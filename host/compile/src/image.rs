@@ -98,7 +98,7 @@ fn dense_module(module: &[u8]) -> Result<Vec<u8>, String> {
         if *id == u8::from(SectionId::Data) {
             dense.section(&segments.section());
         } else if *id == u8::from(SectionId::DataCount) {
-            let count = segments.0.len() as u32;
+            let count = segments.len() as u32;
             dense.section(&DataCountSection { count });
         } else {
             let data = &module[content.clone()];
@@ -108,9 +108,15 @@ fn dense_module(module: &[u8]) -> Result<Vec<u8>, String> {
     Ok(dense.finish())
 }
 
-/// Data in order, without overlaps. Each has a place, and zeros that follow it and are to be written down.
-struct Segments<'a>(Vec<Segment<'a>>);
+/// The data of a module.
+struct Segments<'a> {
+    /// What code puts into memory itself, and knows by its number. It comes first, so that these numbers stay.
+    passive: Vec<&'a [u8]>,
+    /// What memory begins with: in order, without overlaps.
+    placed: Vec<Segment<'a>>,
+}
 
+/// Data with a place, and zeros that follow it and are to be written down.
 struct Segment<'a> {
     begin: u64,
     pieces: Vec<Piece<'a>>,
@@ -123,10 +129,17 @@ enum Piece<'a> {
 
 impl<'a> Segments<'a> {
     fn read(reader: DataSectionReader<'a>) -> Result<Self, String> {
-        let mut segments: Vec<Segment<'_>> = vec![];
+        let (mut passive, mut placed) = (vec![], vec![]);
         let mut end = 0;
         for data in reader {
             let data = data.map_err(text)?;
+            if matches!(data.kind, DataKind::Passive) {
+                if !placed.is_empty() {
+                    return Err("expected passive data before other data, found it behind".into());
+                }
+                passive.push(data.data);
+                continue;
+            }
             let (0, Some(range)) = place(&data).map_err(text)? else {
                 return Err("expected data at known places of one memory, found other data".into());
             };
@@ -134,33 +147,39 @@ impl<'a> Segments<'a> {
                 return Err("expected data in order, found some before what came earlier".into());
             }
             end = range.end;
-            segments.push(Segment {
+            placed.push(Segment {
                 begin: range.start,
                 pieces: vec![Piece::Data(data.data)],
             });
         }
-        Ok(Self(segments))
+        Ok(Self { passive, placed })
+    }
+
+    /// Returns how many there are.
+    fn len(&self) -> usize {
+        self.passive.len() + self.placed.len()
     }
 
     /// Fills gaps, the shortest first, until more than half of the range is data.
     fn dense(self) -> Self {
-        let data_bytes: u64 = self.0.iter().map(Segment::len).sum();
-        let range_bytes = match (self.0.first(), self.0.last()) {
+        let Self { passive, placed } = self;
+        let data_bytes: u64 = placed.iter().map(Segment::len).sum();
+        let range_bytes = match (placed.first(), placed.last()) {
             (Some(first), Some(last)) => last.end() - first.begin,
             _ => 0,
         };
         let mut missing = (range_bytes / 2 + 1).saturating_sub(data_bytes);
-        let gaps = self.0.windows(2).map(|pair| pair[1].begin - pair[0].end());
+        let gaps = placed.windows(2).map(|pair| pair[1].begin - pair[0].end());
         let mut gaps: Vec<(u64, usize)> = gaps.zip(0..).collect();
         gaps.sort_unstable();
-        let mut fills = vec![0; self.0.len()];
+        let mut fills = vec![0; placed.len()];
         for (len, index) in gaps {
             fills[index] = len.min(missing);
             missing -= fills[index];
         }
 
         let mut dense: Vec<Segment<'_>> = vec![];
-        for (segment, fill) in self.0.into_iter().zip(fills) {
+        for (segment, fill) in placed.into_iter().zip(fills) {
             match dense.last_mut() {
                 Some(last) if last.end() == segment.begin => last.pieces.extend(segment.pieces),
                 _ => dense.push(segment),
@@ -171,12 +190,18 @@ impl<'a> Segments<'a> {
                 last.pieces.push(Piece::Zeros(fill));
             }
         }
-        Self(dense)
+        Self {
+            passive,
+            placed: dense,
+        }
     }
 
     fn section(&self) -> DataSection {
         let mut section = DataSection::new();
-        for segment in &self.0 {
+        for data in &self.passive {
+            section.passive(data.iter().copied());
+        }
+        for segment in &self.placed {
             let mut bytes = Vec::with_capacity(segment.len() as usize);
             for piece in &segment.pieces {
                 match piece {

@@ -61,11 +61,15 @@ fn nested(component: &[u8]) -> Option<Vec<Nested<'_>>> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentSection {
                 unchecked_range, ..
-            } if depth == 1 => found.push(Nested {
-                range: unchecked_range,
-                imports: vec![],
-                exports: vec![],
-            }),
+            } if depth == 1 => {
+                // A file that was cut off still says how long its parts were.
+                component.get(unchecked_range.clone())?;
+                found.push(Nested {
+                    range: unchecked_range,
+                    imports: vec![],
+                    exports: vec![],
+                });
+            }
             Payload::ComponentImportSection(section) if depth == 2 => {
                 for import in section {
                     found.last_mut()?.imports.push(import.ok()?.name.name);

@@ -21,3 +21,4 @@ mod serve;
 mod spin;
 mod spin_manifest;
 mod tensors;
+mod zeros;

@@ -131,7 +131,8 @@ fn a_handler_of_ones_own_asks_the_model() {
         assert_eq!(wrong.status, 400);
         let reason = String::from_utf8(wrong.body).unwrap();
         assert!(
-            reason.starts_with("input `bytes`: expected i32[N, 2048], found "),
+            reason
+                .starts_with("input `bytes`: expected 8192 bytes for i32[1, 2048], found 9 bytes"),
             "{reason}"
         );
     }

@@ -15,12 +15,14 @@ fn component(segments: &[(u32, usize)]) -> Vec<u8> {
         page_size_log2: None,
     });
     let mut data = DataSection::new();
+    // What code refers to by number.
+    data.passive([7; 5]);
     for &(offset, len) in segments {
         let offset = ConstExpr::i32_const(offset.cast_signed());
         data.active(0, &offset, vec![len as u8 | 1; len]);
     }
     let mut module = Module::new();
-    let count = segments.len() as u32;
+    let count = segments.len() as u32 + 1;
     module
         .section(&memories)
         .section(&DataCountSection { count })
@@ -39,6 +41,9 @@ fn memory(component: &[u8]) -> Vec<u8> {
         };
         for data in section {
             let data = data.unwrap();
+            if matches!(data.kind, DataKind::Passive) {
+                continue;
+            }
             let (_, Some(range)) = place(&data).unwrap() else {
                 panic!("data must have a place")
             };

@@ -66,12 +66,35 @@ pub(crate) fn build(model: &Model) -> Vec<u8> {
             )
         })
     };
-    let [lean, with_tract, no_offload] =
-        ["lean.wasm", "predictor.wasm", "no-offload.wasm"].map(part);
+    let parts = [
+        "lean.wasm",
+        "predictor.wasm",
+        "no-offload.wasm",
+        "answerer-picture.wasm",
+        "answerer-bytes.wasm",
+        "answerer-audio.wasm",
+        "no-answer.wasm",
+        "http.wasm",
+    ];
+    let [
+        lean,
+        with_tract,
+        no_offload,
+        picture,
+        bytes,
+        audio,
+        no_answer,
+        http,
+    ] = parts.map(part);
     let parts = GuestParts {
         lean: &lean,
         with_tract: &with_tract,
         no_offload: &no_offload,
+        picture_answerer: &picture,
+        bytes_answerer: &bytes,
+        audio_answerer: &audio,
+        no_answer: &no_answer,
+        http: &http,
     };
     let options = BuildOptions {
         name: model.name.into(),

@@ -84,7 +84,7 @@ impl fmt::Display for Report {
                 of(|start| start.second_ms),
             ]);
         }
-        writeln!(f, "{table}")
+        write!(f, "{table}")
     }
 }
 
@@ -125,6 +125,20 @@ mod tests {
                 }],
             }],
         };
-        expect![[r#""#]].assert_eq(&report.to_string());
+        expect![[r#"
+            A CPU, 2 cores; medians of 3 rounds
+
+            model, input, host               one caller: p50       p99  ÷ predict  2 callers: a second       p50       p99
+            ───────────────────────────────  ───────────────  ────────  ─────────  ───────────────────  ────────  ────────
+            magika, 1×2048 i32, predict             11.00 ms         –          –                    –         –         –
+              as Spin does                          12.10 ms  24.20 ms       1.10                 41.3  24.20 ms  48.40 ms
+              as Spin, instances used again         11.50 ms  23.00 ms       1.05                 43.5  23.00 ms  46.00 ms
+
+            predict: the component called directly, computing by itself, on one instance.
+
+            from a compiled component   listens  first request    second
+            ─────────────────────────  ────────  ─────────────  ────────
+            magika, 1×2048 i32         5.000 ms       30.00 ms  12.00 ms
+        "#]].assert_eq(&report.to_string());
     }
 }

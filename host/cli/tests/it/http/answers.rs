@@ -99,7 +99,7 @@ fn a_file_that_is_none_says_so() {
     on_each("models/efficientnet-lite0", |host| {
         let path = "/v2/models/efficientnet-lite0/answer";
         let error = host.post(path, &[], b"not a picture").json(400);
-        let expected = "file: expected a picture as PNG, JPEG, GIF, BMP or WebP, found ";
+        let expected = "file: expected a PNG, JPEG, WebP, BMP or GIF picture, found ";
         let message = error["error"].as_str().unwrap();
         assert!(message.starts_with(expected), "{message}");
     });

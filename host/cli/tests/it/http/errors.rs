@@ -84,15 +84,26 @@ fn wrong_paths_and_methods_say_what_is_there() {
 }
 
 #[test]
-fn bodies_beyond_the_limit_are_refused() {
+fn bodies_beyond_the_limit_are_refused_before_they_are_sent() {
     on_each("models/magika", |host| {
-        let too_long = vec![b' '; (64 << 20) + 1];
-        let error = host.post(INFER, &[], &too_long).json(413);
-        let message = error["error"].as_str().unwrap();
+        let head =
+            format!("POST {INFER} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 67108865\r\n\r\n");
+        let answer = host.raw(head.as_bytes());
         assert!(
-            message.contains("expected a body of at most 67108864 bytes"),
-            "{message}"
+            answer.starts_with("HTTP/1.1 413 "),
+            "{:?}: {answer}",
+            host.kind
         );
+        Call::magika("batch-1").by_json(host);
+    });
+}
+
+#[test]
+fn bodies_that_end_early_harm_nobody() {
+    on_each("models/magika", |host| {
+        let head =
+            format!("POST {INFER} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{{");
+        host.hang_up(head.as_bytes());
         Call::magika("batch-1").by_json(host);
     });
 }

@@ -2,8 +2,8 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -16,6 +16,9 @@ use crate::program::{component_with, folder, repository};
 
 /// The header that tells how much of a body is JSON; the rest is tensors.
 pub(crate) const JSON_LEN: &str = "Inference-Header-Content-Length";
+
+/// How long an answer may take, on a machine that is busy.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A kind of host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,7 +104,8 @@ impl Kind {
             Self::Stock => command.arg("serve").arg(component),
             Self::StockReusing => command.args(["serve", "--reuse", "128"]).arg(component),
             Self::Wasmtime => command
-                .args(["serve", "--addr", "127.0.0.1:0"])
+                // Handlers of one's own ask for more of WASI than models do.
+                .args(["serve", "-S", "cli", "--addr", "127.0.0.1:0"])
                 .arg(component),
             Self::Spin => {
                 write_app(folder.path(), component);
@@ -139,7 +143,7 @@ impl Kind {
             url: url.unwrap_or_else(|| panic!("expected {self:?} to say where it listens")),
             agent: ureq::Agent::config_builder()
                 .http_status_as_error(false)
-                .timeout_global(Some(Duration::from_secs(60)))
+                .timeout_global(Some(TIMEOUT))
                 .build()
                 .into(),
             _folder: folder,
@@ -195,6 +199,27 @@ impl Host {
             request = request.header(*name, *value);
         }
         answer(request.send(body).unwrap())
+    }
+
+    /// Sends bytes over a connection of their own; returns the first line of the answer.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.write_all(bytes).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Sends bytes over a connection of their own, and closes it.
+    pub(crate) fn hang_up(&self, bytes: &[u8]) {
+        self.connect().write_all(bytes).unwrap();
+    }
+
+    fn connect(&self) -> TcpStream {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream
     }
 
     /// Returns how many bytes of memory are resident for the process.
