@@ -233,7 +233,8 @@ impl Segment<'_> {
 
 fn images_of(section: DataSectionReader<'_>) -> wasmparser::Result<Vec<MemoryImage>> {
     struct Extent {
-        range: Range<u64>,
+        begin: u64,
+        end: u64,
         data_bytes: u64,
         is_placed: bool,
     }
@@ -245,7 +246,8 @@ fn images_of(section: DataSectionReader<'_>) -> wasmparser::Result<Vec<MemoryIma
         };
         let (memory, range) = place(&data)?;
         let extent = extents.entry(memory).or_insert(Extent {
-            range: u64::MAX..0,
+            begin: u64::MAX,
+            end: 0,
             data_bytes: 0,
             is_placed: true,
         });
@@ -253,14 +255,14 @@ fn images_of(section: DataSectionReader<'_>) -> wasmparser::Result<Vec<MemoryIma
         match range {
             Some(range) if range.is_empty() => {}
             Some(range) => {
-                extent.range.start = extent.range.start.min(range.start);
-                extent.range.end = extent.range.end.max(range.end);
+                extent.begin = extent.begin.min(range.start);
+                extent.end = extent.end.max(range.end);
             }
             None => extent.is_placed = false,
         }
     }
     let images = extents.into_values().map(|extent| MemoryImage {
-        range_bytes: extent.range.end.saturating_sub(extent.range.start),
+        range_bytes: extent.end.saturating_sub(extent.begin),
         data_bytes: extent.data_bytes,
         is_placed: extent.is_placed,
     });
