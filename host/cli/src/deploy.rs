@@ -43,7 +43,7 @@ const STAGES: u64 = 8;
 
 /// Writes a Spin application of the models and says what to do with it.
 pub(crate) fn spin(args: &DeploySpinArgs, settings: &Settings) -> Result<()> {
-    let folder = Folder::open(&args.output, args.force)?;
+    let folder = Folder::new(&args.output, args.force)?;
     // Compiling takes seconds, and what cannot be written later is known now.
     folder.check([MANIFEST, KUBERNETES])?;
 
@@ -88,7 +88,7 @@ struct App {
     name: String,
     version: String,
     image: String,
-    /// Whether the image is made up.
+    /// Whether the user named the image.
     is_image_given: bool,
     models: Vec<Model>,
     /// What each is called in the application, in the order of the models.

@@ -25,7 +25,9 @@ use model::{Dim, NamedTensor, PredictError, Tensor};
 #[http_component]
 fn handle(request: Request) -> impl IntoResponse {
     match best_class(request.body()) {
-        Ok((class, score)) => Response::new(200, format!("{{\"class\": {class}, \"score\": {score}}}\n")),
+        Ok((class, score)) => {
+            Response::new(200, format!("{{\"class\": {class}, \"score\": {score}}}\n"))
+        }
         Err(reason) => Response::new(400, reason),
     }
 }
@@ -34,7 +36,10 @@ fn handle(request: Request) -> impl IntoResponse {
 fn best_class(row: &[u8]) -> Result<(usize, f32), String> {
     let description = model::describe();
     let [input] = description.inputs.as_slice() else {
-        return Err(format!("expected a model with one input, found {}", description.inputs.len()));
+        return Err(format!(
+            "expected a model with one input, found {}",
+            description.inputs.len()
+        ));
     };
     let size = |dim: &Dim| match dim {
         Dim::Fixed(size) => *size,
@@ -51,11 +56,16 @@ fn best_class(row: &[u8]) -> Result<(usize, f32), String> {
     };
     let outputs = model::predict(&[row]).map_err(|error| match error {
         PredictError::InvalidInput(error) => {
-            format!("input `{}`: expected {}, found {}", error.input, error.expected, error.found)
+            format!(
+                "input `{}`: expected {}, found {}",
+                error.input, error.expected, error.found
+            )
         }
         PredictError::Failed(reason) => reason,
     })?;
-    let scores = outputs.first().ok_or("expected a model with an output, found none")?;
+    let scores = outputs
+        .first()
+        .ok_or("expected a model with an output, found none")?;
     let scores = scores.tensor.data.chunks_exact(4);
     let scores = scores.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     let best = scores.enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));

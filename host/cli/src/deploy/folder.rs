@@ -54,11 +54,11 @@ impl NewFile {
 }
 
 impl Folder {
-    /// Makes the folder if it is not there. With `force`, whatever is in it may be replaced.
+    /// Names the folder, which need not be there. With `force`, whatever is in it may be replaced.
     ///
     /// # Errors
-    /// If it is a file, or cannot be made.
-    pub(super) fn open(path: &Path, force: bool) -> Result<Self> {
+    /// If it is a file.
+    pub(super) fn new(path: &Path, force: bool) -> Result<Self> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
             return Err(Failure::usage(format!(
@@ -66,7 +66,6 @@ impl Folder {
             ))
             .into());
         }
-        fs::create_dir_all(path).with_context(|| format!("cannot make the folder {shown}"))?;
         Ok(Self {
             path: path.to_owned(),
             force,
@@ -95,12 +94,14 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes all files, or none if one may not be replaced.
+    /// Writes all files, or none if one may not be replaced. Makes the folder if it is not there.
     ///
     /// # Errors
     /// As [`Folder::check`], and if the folder cannot be written to.
     pub(super) fn write(&self, files: &[NewFile]) -> Result<()> {
         self.check(files.iter().map(|file| file.name.as_str()))?;
+        fs::create_dir_all(&self.path)
+            .with_context(|| format!("cannot make the folder {}", self.path.display()))?;
         for NewFile { name, bytes } in files {
             output_file::write(&self.path.join(name), bytes)?;
         }
@@ -130,7 +131,7 @@ mod tests {
     fn what_was_written_before_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/spin");
-        let folder = Folder::open(&path, false).unwrap();
+        let folder = Folder::new(&path, false).unwrap();
         for text in ["one\n", "two\n", "two\n"] {
             folder.write(&[NewFile::text("spin.toml", text)]).unwrap();
             assert!(read(&path, "spin.toml").ends_with(text));
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn what_others_wrote_or_changed_is_kept_unless_forced() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::open(dir.path(), false).unwrap();
+        let folder = Folder::new(dir.path(), false).unwrap();
         let new = [
             NewFile::component("a", b"new"),
             NewFile::text("spin.toml", "new\n"),
@@ -165,7 +166,7 @@ mod tests {
         }
 
         fs::write(dir.path().join("spin.toml"), "theirs").unwrap();
-        let forced = Folder::open(dir.path(), true).unwrap();
+        let forced = Folder::new(dir.path(), true).unwrap();
         forced.write(&new).unwrap();
         assert!(read(dir.path(), "spin.toml").ends_with("new\n"));
     }
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn a_file_is_no_folder() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = Folder::open(file.path(), true).err().unwrap().to_string();
+        let error = Folder::new(file.path(), true).err().unwrap().to_string();
         assert!(
             error.starts_with("--output: expected a folder, found the file "),
             "{error}"
