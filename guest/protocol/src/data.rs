@@ -5,6 +5,7 @@ use tensorlet_tensor::{DatumType, MAX_RANK};
 
 use super::datatype;
 use super::error::Quoted;
+use super::number::Decimal;
 use super::scan::{Scanner, Token};
 use super::shape::Mismatch;
 
@@ -69,7 +70,24 @@ impl Sizes {
         // The list that is open at each depth has had so many values.
         let mut counts = [0usize; MAX_RANK];
         let mut depth = 0usize;
-        for token in Scanner::new(json) {
+        let mut scanner = Scanner::new(json);
+        loop {
+            if depth == self.sizes.len() {
+                // Almost everything is read here.
+                let mut count = 0;
+                while let Some(value) = scanner.next_short(T::read) {
+                    count += 1;
+                    if bytes.len() < stored * size_of::<T>() {
+                        value.push_to(&mut bytes);
+                    }
+                }
+                if let Some(outer) = depth.checked_sub(1) {
+                    counts[outer] += count;
+                }
+            }
+            let Some(token) = scanner.next() else {
+                return Ok(bytes);
+            };
             if let (Token::Open | Token::Scalar(_), Some(outer)) = (token, depth.checked_sub(1)) {
                 counts[outer] += 1;
             }
@@ -97,7 +115,6 @@ impl Sizes {
                 Token::Other(other) => return Err(Mismatch::new(expected::<T>(), other)),
             }
         }
-        Ok(bytes)
     }
 
     fn check_len(&self, depth: usize, found: usize) -> Result<(), Mismatch> {
@@ -131,6 +148,9 @@ trait Element: Sized {
     /// The values there are, for a message.
     const VALUES: &str;
 
+    /// Reads the value that a text begins with, and returns it with its length, if that can be done fast.
+    fn read(text: &[u8]) -> Option<(Self, usize)>;
+
     /// Reads the text of a JSON value; `None` if that is no value of the type.
     fn parse(text: &str) -> Option<Self>;
 
@@ -148,10 +168,16 @@ fn out_of_range<T: Element>(text: &str) -> Mismatch {
 }
 
 macro_rules! elements {
-    ($($rust:ty => $datum_type:ident, $values:literal, $is_value:expr;)+) => {
+    ($($rust:ty => $datum_type:ident, $values:literal, $read:expr, $is_value:expr;)+) => {
         $(impl Element for $rust {
             const DATUM_TYPE: DatumType = DatumType::$datum_type;
             const VALUES: &str = $values;
+
+            #[inline]
+            fn read(text: &[u8]) -> Option<(Self, usize)> {
+                let (value, len) = $read(text)?;
+                Some(value).filter($is_value).map(|value| (value, len))
+            }
 
             #[inline]
             fn parse(text: &str) -> Option<Self> {
@@ -167,24 +193,28 @@ macro_rules! elements {
 }
 
 elements! {
-    u8 => U8, "integers from 0 to 255", |_| true;
-    u16 => U16, "integers from 0 to 65535", |_| true;
-    u32 => U32, "integers from 0 to 4294967295", |_| true;
-    u64 => U64, "integers from 0 to 18446744073709551615", |_| true;
-    i8 => I8, "integers from -128 to 127", |_| true;
-    i16 => I16, "integers from -32768 to 32767", |_| true;
-    i32 => I32, "integers from -2147483648 to 2147483647", |_| true;
-    i64 => I64, "integers from -9223372036854775808 to 9223372036854775807", |_| true;
+    u8 => U8, "integers from 0 to 255", integer, |_| true;
+    u16 => U16, "integers from 0 to 65535", integer, |_| true;
+    u32 => U32, "integers from 0 to 4294967295", integer, |_| true;
+    u64 => U64, "integers from 0 to 18446744073709551615", integer, |_| true;
+    i8 => I8, "integers from -128 to 127", integer, |_| true;
+    i16 => I16, "integers from -32768 to 32767", integer, |_| true;
+    i32 => I32, "integers from -2147483648 to 2147483647", integer, |_| true;
+    i64 => I64, "integers from -9223372036854775808 to 9223372036854775807", integer, |_| true;
     // What is too large is read as an infinity.
-    f16 => F16, "numbers up to 65504", |value: &f16| value.is_finite();
-    bf16 => Bf16, "numbers up to 3.3895314e38", |value: &bf16| value.is_finite();
-    f32 => F32, "numbers up to 3.4028235e38", |value: &f32| value.is_finite();
-    f64 => F64, "numbers up to 1.7976931348623157e308", |value: &f64| value.is_finite();
+    f16 => F16, "numbers up to 65504", |text| half(text, f16::from_f32), |value: &f16| value.is_finite();
+    bf16 => Bf16, "numbers up to 3.3895314e38", |text| half(text, bf16::from_f32), |value: &bf16| value.is_finite();
+    f32 => F32, "numbers up to 3.4028235e38", single, |value: &f32| value.is_finite();
+    f64 => F64, "numbers up to 1.7976931348623157e308", double, |value: &f64| value.is_finite();
 }
 
 impl Element for bool {
     const DATUM_TYPE: DatumType = DatumType::Bool;
     const VALUES: &str = "true, false, 1 or 0";
+
+    fn read(_: &[u8]) -> Option<(Self, usize)> {
+        None
+    }
 
     fn parse(text: &str) -> Option<Self> {
         match text {
@@ -197,6 +227,26 @@ impl Element for bool {
     fn push_to(self, bytes: &mut Vec<u8>) {
         bytes.push(u8::from(self));
     }
+}
+
+fn integer<T: TryFrom<u64> + TryFrom<i64>>(text: &[u8]) -> Option<(T, usize)> {
+    let number = Decimal::read_integer(text)?;
+    Some((number.to_integer()?, number.len()))
+}
+
+fn single(text: &[u8]) -> Option<(f32, usize)> {
+    let number = Decimal::read(text)?;
+    Some((number.to_f32()?, number.len()))
+}
+
+fn double(text: &[u8]) -> Option<(f64, usize)> {
+    let number = Decimal::read(text)?;
+    Some((number.to_f64()?, number.len()))
+}
+
+fn half<T>(text: &[u8], round: impl Fn(f32) -> T) -> Option<(T, usize)> {
+    let (value, len) = single(text)?;
+    Some((round(value), len))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ─► request ─► InferRequest: inputs, options     outputs ─► response ─► bytes
-//!             └ shape, data (scan)  or  binary
+//!       └ cut    └ shape, data (scan, number)  or  binary
 //! ```
 //!
 //! A body is a JSON object, or such an object followed by the bytes of tensors; then a header of HTTP tells how long the
@@ -27,10 +27,12 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod cut;
 mod data;
 pub mod datatype;
 pub mod error;
 pub mod metadata;
+mod number;
 pub mod request;
 pub mod response;
 mod scan;

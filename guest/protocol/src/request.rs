@@ -8,6 +8,7 @@ use std::time::Duration;
 use tensorlet_tensor::{DatumType, NamedTensor, Tensor};
 
 use self::json::{RawInput, RawOutput, RawRequest};
+use super::cut::Cut;
 use super::data;
 use super::datatype::{self, type_text};
 use super::error::{InvalidRequest, Quoted};
@@ -33,7 +34,7 @@ pub struct InferRequest<'a> {
 /// [`MAX_RANK`](tensorlet_tensor::MAX_RANK).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input<'a> {
-    name: Cow<'a, str>,
+    name: String,
     datum_type: DatumType,
     dims: Vec<u32>,
     data: Cow<'a, [u8]>,
@@ -73,7 +74,7 @@ impl<'a> InferRequest<'a> {
     /// # Errors
     /// If the body breaks the protocol or does not fit itself, or asks for what is not supported.
     pub fn parse(body: &'a [u8], json_len: Option<usize>) -> Result<Self, InvalidRequest> {
-        let (json, mut binary) = match json_len {
+        let (json, binary) = match json_len {
             None => (body, None),
             Some(0) => {
                 return Err(InvalidRequest::unsupported(
@@ -88,12 +89,27 @@ impl<'a> InferRequest<'a> {
                 (json, Some(binary))
             }
         };
+        if let Some(cut) = Cut::new(json)
+            && let Ok(request) = Self::parse_json(cut.text(), Some(&cut), binary)
+            && cut.is_found()
+        {
+            return Ok(request);
+        }
+        // Errors tell places in the whole text.
+        Self::parse_json(json, None, binary)
+    }
+
+    fn parse_json(
+        json: &[u8],
+        cut: Option<&Cut<'_>>,
+        mut binary: Option<&'a [u8]>,
+    ) -> Result<Self, InvalidRequest> {
         let raw = RawRequest::parse(json)?;
         let parameters = raw.parameters();
         let binary_outputs = parameters.binary_data_output()?;
         let mut inputs: Vec<Input<'a>> = Vec::with_capacity(raw.inputs.0.len());
         for Object(input) in raw.inputs.0 {
-            if inputs.iter().any(|earlier| earlier.name == input.name) {
+            if inputs.iter().any(|earlier| *earlier.name == *input.name) {
                 let name = &input.name;
                 return Err(InvalidRequest::of_input(
                     name,
@@ -101,7 +117,7 @@ impl<'a> InferRequest<'a> {
                     "it more than once",
                 ));
             }
-            inputs.push(read_input(input, &mut binary)?);
+            inputs.push(read_input(input, cut, &mut binary)?);
         }
         match binary {
             Some(rest) if !rest.is_empty() => {
@@ -162,7 +178,7 @@ impl<'a> Input<'a> {
     pub fn into_tensor(self) -> NamedTensor {
         let tensor = Tensor::new(self.datum_type, self.dims, self.data.into_owned());
         let tensor = tensor.expect("rank and length were checked when the input was read");
-        (self.name.into_owned(), tensor)
+        (self.name, tensor)
     }
 }
 
@@ -228,7 +244,8 @@ fn read_outputs(
 
 /// Reads an input; takes its bytes from the front of `binary` if they are there.
 fn read_input<'a>(
-    input: RawInput<'a>,
+    input: RawInput<'_>,
+    cut: Option<&Cut<'_>>,
     binary: &mut Option<&'a [u8]>,
 ) -> Result<Input<'a>, InvalidRequest> {
     let name = &*input.name;
@@ -264,7 +281,9 @@ fn read_input<'a>(
     let binary_len = input.parameters().binary_data_size(name)?;
     let data = match (input.data, binary_len) {
         (Some(json), None) => {
-            Cow::Owned(data::read(json.get(), datum_type, &dims, elements).map_err(invalid)?)
+            let list = cut.and_then(|cut| cut.find(json.get()));
+            let json = list.unwrap_or(json.get());
+            Cow::Owned(data::read(json, datum_type, &dims, elements).map_err(invalid)?)
         }
         (None, Some(len)) => {
             let expected_len = elements * width_bytes;
@@ -292,7 +311,7 @@ fn read_input<'a>(
         ));
     }
     Ok(Input {
-        name: input.name,
+        name: input.name.into_owned(),
         datum_type,
         dims,
         data,

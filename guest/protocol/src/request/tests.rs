@@ -361,47 +361,13 @@ fn mutated_bodies_do_not_panic() {
         {"name": "c", "shape": [1], "datatype": "BOOL", "data": [true]}],
         "outputs": [{"name": "y", "parameters": {"binary_data": true}}]}"#;
     let (original, len) = body(json, &[0; 24]);
-    let pieces: [&[u8]; 14] = [
-        b"[",
-        b"]",
-        b"[[",
-        b"{",
-        b"}",
-        b"\"",
-        b",",
-        b"-",
-        b"4294967295",
-        b"1e999",
-        b"NaN",
-        b"null",
-        b"0",
-        b"\xff",
-    ];
-    let mut state = 0x2545_f491_4f6c_dd1du64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % below as u64) as usize
-    };
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
     let mut accepted = 0;
     for _ in 0..50_000 {
-        let mut body = original.clone();
-        for _ in 0..=random(3) {
-            let at = random(body.len() + 1);
-            let end = (at + random(8)).min(body.len());
-            match random(4) {
-                0 => body[at..end]
-                    .iter_mut()
-                    .for_each(|byte| *byte ^= 1 << random(8)),
-                1 => drop(body.drain(at..end)),
-                2 => drop(body.splice(at..at, pieces[random(pieces.len())].iter().copied())),
-                _ => body.truncate(at),
-            }
-        }
-        let json_len = match random(8) {
+        let body = random.mutated(&original);
+        let json_len = match random.below(8) {
             0 => None,
-            1 => Some(random(2 * original.len())),
+            1 => Some(random.below(2 * original.len())),
             _ => len,
         };
         let Ok(request) = InferRequest::parse(&body, json_len) else {
@@ -428,4 +394,84 @@ fn mutated_bodies_do_not_panic() {
         accepted > 250,
         "expected many mutations that are still requests, found {accepted}"
     );
+}
+
+/// Changes bodies with long lists, which are cut out before the rest is parsed: what is read is what is read of the whole.
+#[test]
+fn cutting_lists_out_changes_nothing() {
+    let list = ["1.5", "-2e3", "0", "1e-9", "7"].repeat(16).join(", ");
+    let json = format!(
+        r#"{{"inputs": [{{"name": "data", "shape": [80], "data": [{list}], "datatype": "FP32"}},
+        {{"name": "b", "shape": [2, 80], "datatype": "FP32", "data": [[{list}],
+        [{list}]]}}], "x": {{"data": [{list}]}}}}"#
+    );
+    let without = json.replace("\"x\": {\"data\"", "\"x\": {\"d\"");
+    for original in [json, without] {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut accepted = 0;
+        for _ in 0..20_000 {
+            let body = random.mutated(original.as_bytes());
+            let whole = InferRequest::parse_json(&body, None, None);
+            accepted += usize::from(whole.is_ok());
+            assert_eq!(
+                InferRequest::parse(&body, None),
+                whole,
+                "{}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        assert!(
+            accepted > 250,
+            "expected many mutations that are still requests, found {accepted}"
+        );
+    }
+}
+
+/// Numbers that are random enough, and the same each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+
+    /// Returns a body with up to three changes.
+    fn mutated(&mut self, original: &[u8]) -> Vec<u8> {
+        let pieces: [&[u8]; 14] = [
+            b"[",
+            b"]",
+            b"[[",
+            b"{",
+            b"}",
+            b"\"",
+            b",",
+            b"-",
+            b"4294967295",
+            b"1e999",
+            b"NaN",
+            b"null",
+            b"0",
+            b"\xff",
+        ];
+        let mut body = original.to_vec();
+        for _ in 0..=self.below(3) {
+            let at = self.below(body.len() + 1);
+            let end = (at + self.below(8)).min(body.len());
+            match self.below(4) {
+                0 => body[at..end]
+                    .iter_mut()
+                    .for_each(|byte| *byte ^= 1 << self.below(8)),
+                1 => drop(body.drain(at..end)),
+                2 => {
+                    let piece = pieces[self.below(pieces.len())];
+                    drop(body.splice(at..at, piece.iter().copied()));
+                }
+                _ => body.truncate(at),
+            }
+        }
+        body
+    }
 }
