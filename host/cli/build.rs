@@ -1,10 +1,21 @@
-//! Puts the predictor components where `src/build/predictors.rs` embeds them.
+//! Puts the components that models are made of where `src/build/parts.rs` embeds them.
 //!
-//! They are `lean.wasm`, `predictor.wasm` and `no-offload.wasm` in `target/guest`, which `cargo xtask guest` makes, or in the folder that
+//! They are in `target/guest`, where `cargo xtask guest` makes them, or in the folder that
 //! `TENSORLET_PREDICTORS` names. In place of one that is missing an empty file is embedded, so that clippy and docs need no guest.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+const PARTS: [&str; 8] = [
+    "lean.wasm",
+    "predictor.wasm",
+    "no-offload.wasm",
+    "answerer-picture.wasm",
+    "answerer-bytes.wasm",
+    "answerer-audio.wasm",
+    "no-answer.wasm",
+    "http.wasm",
+];
 
 fn main() {
     let set_by_cargo =
@@ -14,11 +25,11 @@ fn main() {
         None => set_by_cargo("CARGO_MANIFEST_DIR").join("../../target/guest"),
     };
     println!("cargo:rerun-if-env-changed=TENSORLET_PREDICTORS");
-    for name in ["lean.wasm", "predictor.wasm", "no-offload.wasm"] {
-        let predictor = folder.join(name);
-        println!("cargo:rerun-if-changed={}", predictor.display());
+    for name in PARTS {
+        let part = folder.join(name);
+        println!("cargo:rerun-if-changed={}", part.display());
         let embedded = set_by_cargo("OUT_DIR").join(name);
-        fs::write(&embedded, read(&predictor)).expect("cargo made OUT_DIR for this");
+        fs::write(&embedded, read(&part)).expect("cargo made OUT_DIR for this");
     }
 }
 
@@ -28,7 +39,7 @@ fn read(path: &Path) -> Vec<u8> {
         Ok(bytes) => bytes,
         Err(error) => {
             println!(
-                "cargo:warning=no predictor is embedded, as {} cannot be read: {error}",
+                "cargo:warning=a part of models is not embedded, as {} cannot be read: {error}",
                 path.display()
             );
             Vec::new()

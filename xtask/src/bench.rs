@@ -4,12 +4,13 @@
 //! times. The contenders take turns, round by round, so that whatever else the machine does meets them alike. What a call
 //! through a component costs is less than what processes differ by, and is measured in one process ([`crossing`]).
 //!
-//! `cargo xtask bench --density` measures what instances take ([`density`]); `cargo xtask bench --kernels` measures single kernels,
-//! against the peak of the core.
+//! `cargo xtask bench --density` measures what instances take ([`density`]); `cargo xtask bench --http` measures components that handle
+//! requests on other hosts ([`http`]); `cargo xtask bench --kernels` measures single kernels, against the peak of the core.
 
 mod contender;
 mod crossing;
 mod density;
+mod http;
 pub(crate) mod machine;
 mod report;
 mod statistics;
@@ -48,6 +49,9 @@ pub(crate) struct Options {
         conflicts_with_all = ["models", "kernels", "rounds"]
     )]
     density: Option<String>,
+    /// Measure components that handle HTTP requests, on hosts such as Spin, instead: magika and efficientnet-lite0, or the models that are named
+    #[arg(long, conflicts_with_all = ["kernels", "density"])]
+    http: bool,
     /// How often each contender is measured, in turns
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -59,6 +63,9 @@ pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
         let options = ["--package", "tensorlet-kernels", "--target-dir", "target"];
         cmd!(sh, "cargo bench {options...}").run()?;
         return Ok(());
+    }
+    if options.http {
+        return http::measure(sh, &options.models, options.rounds);
     }
     match &options.density {
         Some(model) => measure_density(sh, model),

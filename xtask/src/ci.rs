@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
 use crate::setup::{self, Piece};
-use crate::{guest, test, tidy};
+use crate::{guest, stock, test, tidy};
 
 const STEPS: &[Step] = &[
     Step {
@@ -81,14 +81,14 @@ fn set_up(sh: &Shell) -> Result<()> {
 
 fn format(sh: &Shell) -> Result<()> {
     cmd!(sh, "cargo fmt --all -- --check").run()?;
-    Ok(())
+    stock::check_format(sh)
 }
 
 fn clippy(sh: &Shell) -> Result<()> {
     guest::clippy(sh)?;
     let options = ["--release", "--all-targets"];
     cmd!(sh, "cargo clippy {options...} {PACKAGES...} -- -D warnings").run()?;
-    Ok(())
+    stock::clippy(sh)
 }
 
 fn docs(sh: &Shell) -> Result<()> {

@@ -1,13 +1,16 @@
 //! `cargo xtask guest`: what models are made of, compiled to WebAssembly and made components.
 //!
 //! ```text
-//! guest/predictor ─ cargo, without tract ─► core module ─ wit-component ─► target/guest/lean.wasm
-//!                 └ cargo, with tract ────► core module ─ wit-component ─► target/guest/predictor.wasm
-//! guest/no-offload ─ wat ─────────────────► core module ─ wit-component ─► target/guest/no-offload.wasm
+//! guest/predictor ── cargo, without tract ─► core module ─ wit-component ─► target/guest/lean.wasm
+//!                 └─ cargo, with tract ────► core module ─ wit-component ─► target/guest/predictor.wasm
+//! guest/answerer ─── cargo, one feature ───► core module ─ wit-component ─► target/guest/answerer-{picture,bytes,audio}.wasm
+//! guest/http ─────── cargo ────────────────► core module ─ wit-component ─► target/guest/http.wasm
+//! guest/no-offload ─ wat ──────────────────► core module ─ wit-component ─► target/guest/no-offload.wasm
+//! guest/no-answer ── wat ──────────────────► core module ─ wit-component ─► target/guest/no-answer.wasm
 //! ```
 //!
-//! The target is `wasm32-unknown-unknown`: such a component imports nothing of a system, so it can reach nothing, and runs in any
-//! WASI host all the same. Its rustflags are in `.cargo/config.toml`.
+//! The target is `wasm32-unknown-unknown`: such a component imports nothing of a system but what it is written for, so it can reach
+//! nothing else, and runs in any WASI host all the same. Its rustflags are in `.cargo/config.toml`.
 
 use std::fs;
 use std::path::Path;
@@ -20,34 +23,107 @@ use xshell::{Cmd, Shell, cmd};
 use crate::setup::guest_target::{TARGET, Toolchain};
 use crate::setup::{self, Piece};
 
-/// The components that `host/cli` embeds, the one that is built sooner first.
-const PREDICTORS: [Predictor; 2] = [
-    Predictor {
+/// What is compiled, in the order in which it is: what takes long comes last.
+const COMPONENTS: [Component; 6] = [
+    Component {
         component: "target/guest/lean.wasm",
+        package: "tensorlet-predictor",
         features: &["--no-default-features"],
         folder: "/lean",
+        imports: OFFLOAD,
     },
-    Predictor {
+    Component {
+        component: "target/guest/http.wasm",
+        package: "tensorlet-http",
+        features: &[],
+        folder: "/lean",
+        imports: &[
+            "tensorlet:model/answer@",
+            "tensorlet:model/predict@",
+            "tensorlet:model/tensor@",
+            "wasi:http/types@0.2.0",
+            "wasi:io/error@0.2.0",
+            "wasi:io/poll@0.2.0",
+            "wasi:io/streams@0.2.0",
+        ],
+    },
+    Component {
+        component: "target/guest/answerer-bytes.wasm",
+        package: "tensorlet-answerer",
+        features: &["--no-default-features", "--features", "bytes"],
+        folder: "/lean",
+        imports: PREDICT,
+    },
+    Component {
+        component: "target/guest/answerer-audio.wasm",
+        package: "tensorlet-answerer",
+        features: &["--no-default-features", "--features", "audio"],
+        folder: "/audio",
+        imports: PREDICT,
+    },
+    Component {
+        component: "target/guest/answerer-picture.wasm",
+        package: "tensorlet-answerer",
+        features: &["--no-default-features", "--features", "picture"],
+        folder: "",
+        imports: PREDICT,
+    },
+    Component {
         component: "target/guest/predictor.wasm",
+        package: "tensorlet-predictor",
         features: &[],
         folder: "",
+        imports: OFFLOAD,
     },
 ];
 
-/// One way to build the predictor.
-struct Predictor {
+/// What is written in text.
+const STUBS: [Stub; 2] = [
+    Stub {
+        component: "target/guest/no-offload.wasm",
+        source: "guest/no-offload/no-offload.wat",
+        world: "no-offload",
+    },
+    Stub {
+        component: "target/guest/no-answer.wasm",
+        source: "guest/no-answer/no-answer.wat",
+        world: "no-answer",
+    },
+];
+
+/// What a predictor may import: the compiler plugs it.
+const OFFLOAD: &[&str] = &["tensorlet:model/offload@"];
+
+/// What an answerer may import, likewise.
+const PREDICT: &[&str] = &["tensorlet:model/predict@", "tensorlet:model/tensor@"];
+
+/// A component that `host/cli` embeds.
+struct Component {
     /// What is made, from the root.
     component: &'static str,
+    package: &'static str,
     /// What cargo is told.
     features: &'static [&'static str],
-    /// Where cargo works, within the toolchain's directory: modules of two ways have the same name.
+    /// Where cargo works, within the toolchain's directory: modules of one package in two ways have the same name. Others share a
+    /// folder, and so what they depend on.
     folder: &'static str,
+    /// How the names begin of what it may import.
+    imports: &'static [&'static str],
+}
+
+/// A component that is written in text.
+struct Stub {
+    /// What is made, from the root.
+    component: &'static str,
+    source: &'static str,
+    /// Its world in `wit/`.
+    world: &'static str,
 }
 
 /// What to build.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Build the lean predictor alone, which takes a minute
+    /// Leave out the predictor with tract, which takes minutes
     #[arg(long)]
     lean: bool,
 }
@@ -56,50 +132,52 @@ pub(crate) struct Options {
 pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     setup::run(sh, &[Piece::Cc, Piece::GuestTarget])?;
     match options.lean {
-        true => {
-            build_no_offload(sh)?;
-            PREDICTORS[0].build(sh, Toolchain::find(sh)?)
-        }
+        true => build_all(sh, COMPONENTS.split_last().expect("there are some").1),
         false => build(sh),
     }
 }
 
 /// Builds the components. Cargo decides what has to be compiled anew; a component that stays the same is not touched.
 pub(crate) fn build(sh: &Shell) -> Result<()> {
-    let toolchain = Toolchain::find(sh)?;
-    println!("guest: building with {toolchain}; from nothing this takes minutes");
-    build_no_offload(sh)?;
-    PREDICTORS
-        .iter()
-        .try_for_each(|predictor| predictor.build(sh, toolchain))
+    build_all(sh, &COMPONENTS)
 }
 
-/// Runs clippy on the predictor, which compiles for its own target only.
+fn build_all(sh: &Shell, components: &[Component]) -> Result<()> {
+    let toolchain = Toolchain::find(sh)?;
+    println!("guest: building with {toolchain}; from nothing this takes minutes");
+    STUBS.iter().try_for_each(|stub| stub.build(sh))?;
+    components
+        .iter()
+        .try_for_each(|component| component.build(sh, toolchain))
+}
+
+/// Runs clippy on the components, of which little is compiled for other targets.
 pub(crate) fn clippy(sh: &Shell) -> Result<()> {
     let toolchain = Toolchain::find(sh)?;
     if toolchain == Toolchain::Debian {
-        println!("skipped: clippy on the predictor, which needs rustup's {TARGET}");
+        println!("skipped: clippy on the components, which needs rustup's {TARGET}");
         return Ok(());
     }
     // The directories are those of the builds, for their build scripts.
-    PREDICTORS.iter().try_for_each(|predictor| {
-        let clippy = predictor.cargo(sh, toolchain, "clippy");
+    COMPONENTS.iter().try_for_each(|component| {
+        let clippy = component.cargo(sh, toolchain, "clippy");
         clippy.args(["--", "-D", "warnings"]).run()?;
         Ok(())
     })
 }
 
-impl Predictor {
+impl Component {
     fn build(&self, sh: &Shell, toolchain: Toolchain) -> Result<()> {
         self.cargo(sh, toolchain, "build").run()?;
         let module = sh.current_dir().join(format!(
-            "{}/{TARGET}/guest/tensorlet_predictor.wasm",
-            self.target_dir(toolchain)
+            "{}/{TARGET}/guest/{}.wasm",
+            self.target_dir(toolchain),
+            self.package.replace('-', "_")
         ));
         let module = fs::read(&module)
-            .with_context(|| format!("expected the predictor at {}", module.display()))?;
-        let component =
-            encode(&module).context("expected a predictor that can be made a component")?;
+            .with_context(|| format!("expected {} at {}", self.package, module.display()))?;
+        let component = encode(&module, self.imports)
+            .with_context(|| format!("expected {} to become a component", self.package))?;
         write(sh, self.component, &component)
     }
 
@@ -109,7 +187,14 @@ impl Predictor {
 
     fn cargo<'a>(&self, sh: &'a Shell, toolchain: Toolchain, command: &str) -> Cmd<'a> {
         let target_dir = self.target_dir(toolchain);
-        let options = ["--profile", "guest", "--target-dir", &target_dir];
+        let options = [
+            "--profile",
+            "guest",
+            "--target-dir",
+            &target_dir,
+            "--package",
+            self.package,
+        ];
         let arguments = [&[command][..], &options, self.features].concat();
         cargo(sh, toolchain, &arguments)
     }
@@ -118,10 +203,7 @@ impl Predictor {
 fn cargo<'a>(sh: &'a Shell, toolchain: Toolchain, arguments: &[&str]) -> Cmd<'a> {
     let cargo = toolchain.cargo();
     let extra = toolchain.arguments();
-    let cmd = cmd!(
-        sh,
-        "{cargo} {arguments...} {extra...} --package tensorlet-predictor --target {TARGET}"
-    );
+    let cmd = cmd!(sh, "{cargo} {arguments...} {extra...} --target {TARGET}");
     // These would take the place of the rustflags in `.cargo/config.toml`.
     let cmd = cmd
         .env_remove("RUSTFLAGS")
@@ -130,11 +212,8 @@ fn cargo<'a>(sh: &'a Shell, toolchain: Toolchain, arguments: &[&str]) -> Cmd<'a>
     toolchain.set_variables(cmd)
 }
 
-/// What a predictor may import: the compiler plugs it.
-const IMPORT: &str = "tensorlet:model/offload@";
-
-/// Makes a component of the module. It must import nothing else: that is what keeps it in its sandbox on every host.
-fn encode(module: &[u8]) -> Result<Vec<u8>> {
+/// Makes a component of the module. It must import nothing but `imports`: that is what keeps it in its sandbox on every host.
+fn encode(module: &[u8], imports: &[&str]) -> Result<Vec<u8>> {
     let component = ComponentEncoder::default()
         .validate(true)
         .module(module)?
@@ -142,31 +221,33 @@ fn encode(module: &[u8]) -> Result<Vec<u8>> {
     let DecodedWasm::Component(resolve, world) = wit_component::decode(&component)? else {
         bail!("expected a component, found a WIT package");
     };
-    let imports: Vec<_> = resolve.worlds[world]
+    let others: Vec<_> = resolve.worlds[world]
         .imports
         .keys()
         .map(|key| resolve.name_world_key(key))
-        .filter(|name| !name.starts_with(IMPORT))
+        .filter(|name| !imports.iter().any(|import| name.starts_with(import)))
         .collect();
-    if !imports.is_empty() {
+    if !others.is_empty() {
         bail!(
-            "expected a predictor that imports {IMPORT}…, found imports of {}",
-            imports.join(", ")
+            "expected imports of nothing but {}, found imports of {}",
+            imports.join("…, "),
+            others.join(", ")
         );
     }
     Ok(component)
 }
 
-/// Builds what declines every offload.
-fn build_no_offload(sh: &Shell) -> Result<()> {
-    let source = sh.current_dir().join("guest/no-offload/no-offload.wat");
-    let mut module = wat::parse_file(&source)?;
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_path(sh.current_dir().join("wit"))?;
-    let world = resolve.select_world(&[package], Some("no-offload"))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    let component = encode(&module).context("expected a stub that can be made a component")?;
-    write(sh, "target/guest/no-offload.wasm", &component)
+impl Stub {
+    fn build(&self, sh: &Shell) -> Result<()> {
+        let mut module = wat::parse_file(sh.current_dir().join(self.source))?;
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve.push_path(sh.current_dir().join("wit"))?;
+        let world = resolve.select_world(&[package], Some(self.world))?;
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+        let component = encode(&module, &[])
+            .with_context(|| format!("expected {} to become a component", self.source))?;
+        write(sh, self.component, &component)
+    }
 }
 
 /// Writes a component and tells so.
@@ -202,7 +283,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_module() {
-        assert!(encode(b"not wasm").is_err());
+        assert!(encode(b"not wasm", &[]).is_err());
     }
 
     #[test]

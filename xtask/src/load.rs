@@ -23,6 +23,7 @@ use xshell::{Shell, cmd};
 use crate::bench::machine::Machine;
 use crate::build;
 use crate::load::generator::Transport;
+pub(crate) use crate::load::generator::{GENERATOR, build as build_generator};
 use crate::load::scenarios::{ALL, Scenario};
 use crate::table::Table;
 

@@ -1,7 +1,7 @@
 //! The project's chores, one subcommand a module: `cargo xtask --help`.
 //!
 //! - [`setup`] installs what the other commands need, and says how to where it cannot.
-//! - [`guest`] and [`build`] make the predictor component and the CLI that holds it.
+//! - [`guest`] and [`build`] make the components that models are made of and the CLI that holds them; [`stock`] hosts that do not know them.
 //! - [`demo`] shows the CLI at work; [`mod@bench`] compares it with ONNX Runtime; [`load`] measures hosts of models under load.
 //! - [`mod@test`], [`tidy`] and [`ci`] check the project.
 //!
@@ -18,6 +18,7 @@ mod guest;
 mod load;
 mod models;
 mod setup;
+mod stock;
 mod table;
 mod test;
 mod tidy;
@@ -49,6 +50,8 @@ enum Command {
     Setup,
     /// Builds the predictor components, target/guest/lean.wasm and target/guest/predictor.wasm
     Guest(guest::Options),
+    /// Builds a host that handles requests as Spin does, and a handler that asks a model; tests and benches run both
+    Stock,
     /// Builds the optimised CLI, target/release/tensorlet, predictor included
     Build,
     /// Compiles the models under models/ and predicts with them on real files
@@ -81,6 +84,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Setup => setup::run(&sh, setup::Piece::ALL),
         Command::Guest(options) => guest::run(&sh, options),
+        Command::Stock => stock::run(&sh),
         Command::Build => build::run(&sh),
         Command::Demo => demo::run(&sh),
         Command::Test => test::run(&sh),

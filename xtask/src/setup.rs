@@ -5,6 +5,7 @@
 
 mod apt;
 pub(crate) mod guest_target;
+pub(crate) mod handler_target;
 pub(crate) mod neon_target;
 mod node;
 mod python;
@@ -15,7 +16,7 @@ use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
 pub(crate) use node::WEB_DIR;
-pub(crate) use python::VENV_DIR;
+pub(crate) use python::{VENV_DIR, WASMTIME};
 
 /// One thing that a command may need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +37,10 @@ pub(crate) enum Piece {
     OnnxRuntime,
     /// ONNX Runtime Web, in node.
     OnnxRuntimeWeb,
+    /// A target for handlers of one's own.
+    HandlerTarget,
+    /// Wasmtime's own host of HTTP handlers.
+    WasmtimeServe,
 }
 
 impl Piece {
@@ -49,6 +54,8 @@ impl Piece {
         Self::OnnxTests,
         Self::OnnxRuntime,
         Self::OnnxRuntimeWeb,
+        Self::HandlerTarget,
+        Self::WasmtimeServe,
     ];
 
     /// What it is and what it is for.
@@ -64,12 +71,17 @@ impl Piece {
             Self::OnnxTests => "the ONNX backend node tests, for `cargo xtask test`",
             Self::OnnxRuntime => "ONNX Runtime, for `cargo xtask bench`",
             Self::OnnxRuntimeWeb => "ONNX Runtime Web, for `cargo xtask bench`",
+            Self::HandlerTarget => "a Rust target for handlers for Spin, for `cargo xtask test`",
+            Self::WasmtimeServe => "`wasmtime serve`, for `cargo xtask test`",
         }
     }
 
     /// Whether commands do their work without it, less a part that they name.
     fn is_optional(self) -> bool {
-        self == Self::NeonTarget
+        matches!(
+            self,
+            Self::NeonTarget | Self::HandlerTarget | Self::WasmtimeServe
+        )
     }
 
     /// Names the Debian packages that it lacks, having tried what does without them.
@@ -89,7 +101,8 @@ impl Piece {
             Self::OnnxTests => python::packages_for_onnx(sh),
             Self::OnnxRuntime => python::packages_for_runtime(sh),
             Self::OnnxRuntimeWeb => node::missing_packages(sh),
-            Self::Cc | Self::Rustfmt | Self::Clippy => Vec::new(),
+            Self::WasmtimeServe => python::packages_for_wasmtime(sh),
+            Self::Cc | Self::Rustfmt | Self::Clippy | Self::HandlerTarget => Vec::new(),
         })
     }
 
@@ -104,6 +117,8 @@ impl Piece {
             Self::OnnxTests => python::onnx_tests(sh),
             Self::OnnxRuntime => python::onnx_runtime(sh),
             Self::OnnxRuntimeWeb => node::onnx_runtime_web(sh),
+            Self::HandlerTarget => handler_target::add(sh),
+            Self::WasmtimeServe => python::wasmtime(sh),
         }
     }
 }

@@ -7,8 +7,8 @@ mod neon;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use crate::guest;
 use crate::setup::{self, Piece};
+use crate::{guest, stock};
 
 /// What the tests need.
 pub(crate) const PIECES: &[Piece] = &[
@@ -16,6 +16,8 @@ pub(crate) const PIECES: &[Piece] = &[
     Piece::GuestTarget,
     Piece::NeonTarget,
     Piece::OnnxTests,
+    Piece::HandlerTarget,
+    Piece::WasmtimeServe,
 ];
 
 /// Sets up, builds the guest component, and runs the tests of all crates, then those of the kernels with NEON.
@@ -24,6 +26,7 @@ pub(crate) const PIECES: &[Piece] = &[
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     setup::run(sh, PIECES)?;
     guest::build(sh)?;
+    stock::build(sh)?;
     let options = [
         "--release",
         "--workspace",

@@ -19,6 +19,47 @@ pub enum AnswerError<E> {
     Output(#[from] InvalidOutput),
 }
 
+/// Why no answerer can be made of a `model.toml` and its labels.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoAnswerer {
+    /// `model.toml` does not say how to make answers.
+    #[error("model.toml: expected [preprocess] and [postprocess], found only one of them or none")]
+    NoPipeline,
+    /// The code for it was left out of this program.
+    #[error("model.toml, field `preprocess.kind`: expected {}, as the code for others was left out, found `{found}`", built_in.join(" or "))]
+    NotBuiltIn {
+        /// The kinds whose code is there.
+        built_in: &'static [&'static str],
+        /// The kind in `model.toml`.
+        found: &'static str,
+    },
+    /// The text of the labels was not given.
+    #[error("labels: expected the text of `{path}`, found nothing")]
+    Missing {
+        /// The path in `model.toml`.
+        path: String,
+    },
+    /// A label cannot be one.
+    #[error("labels line {line}: expected {expected}, found {found}")]
+    Line {
+        /// The line, the first being 1.
+        line: usize,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// `model.toml` speaks of a label that is not there.
+    #[error("model.toml, field `{field}`: expected one of the labels, found `{label}`")]
+    Unknown {
+        /// The table of `model.toml`.
+        field: &'static str,
+        /// What is there.
+        label: String,
+    },
+}
+
 /// A file that is not what the model takes.
 #[derive(Debug, thiserror::Error)]
 #[error("file: expected {expected}, found {found}")]
@@ -28,6 +69,8 @@ pub struct InvalidFile {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+// A model of bytes takes every file.
+#[cfg(any(feature = "audio", feature = "picture"))]
 impl InvalidFile {
     pub(crate) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self {
@@ -42,5 +85,17 @@ impl InvalidFile {
             source: Some(Box::new(source)),
             ..self
         }
+    }
+}
+
+impl InvalidFile {
+    /// Returns what the model takes.
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+
+    /// Returns what the file is.
+    pub fn found(&self) -> &str {
+        &self.found
     }
 }

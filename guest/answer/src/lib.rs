@@ -45,30 +45,39 @@
 //! - `answerer` joins the parts: [`Answerer`].
 //! - `picture`, `bytes`, `audio` make inputs, as [`PictureInput`], [`BytesInput`] and [`AudioInput`] say.
 //! - `ranking` and `speech` make an [`Answer`], as [`TopK`] and [`SpeechSegments`] say.
-//! - `error` and `outputs` hold what can go wrong: [`AnswerError`].
+//! - `error` and `outputs` hold what can go wrong: [`AnswerError`], [`NoAnswerer`].
+//!
+//! The features `picture`, `bytes` and `audio` say which of these are there; by default all.
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(any(feature = "audio", feature = "bytes", feature = "picture")))]
+compile_error!("expected at least one of the features `audio`, `bytes` and `picture`, found none");
+
 mod answer;
 mod answerer;
+#[cfg(feature = "audio")]
 mod audio;
+#[cfg(feature = "bytes")]
 mod bytes;
 mod error;
 mod model_toml;
 mod outputs;
+#[cfg(feature = "picture")]
 mod picture;
+#[cfg(any(feature = "bytes", feature = "picture"))]
 mod ranking;
+#[cfg(feature = "audio")]
 mod speech;
 #[cfg(test)]
 mod testing;
 
 pub use answer::{Answer, LabelScore, Segment, Speech};
 pub use answerer::Answerer;
-pub use error::{AnswerError, InvalidFile};
+pub use error::{AnswerError, InvalidFile, NoAnswerer};
 pub use model_toml::{
     AudioInput, BytesInput, Channels, Confidence, Constant, Filter, InvalidConstant,
     InvalidModelToml, Layout, ModelToml, PictureInput, Postprocess, Preprocess, SpeechSegments,
     State, TopK,
 };
 pub use outputs::InvalidOutput;
-pub use ranking::NoAnswerer;

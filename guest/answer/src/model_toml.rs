@@ -23,7 +23,7 @@ pub use self::preprocess::{
 };
 use self::reader::{Table, Value, parse_document};
 use crate::answerer::Answerer;
-use crate::ranking::NoAnswerer;
+use crate::error::NoAnswerer;
 
 /// The longest `model.toml` that is read, in bytes. Bounds the number of its entries, too.
 const MAX_LEN_BYTES: usize = 1 << 20;
@@ -129,7 +129,7 @@ impl ModelToml {
     /// without such a path it is not looked at.
     ///
     /// # Errors
-    /// If there is no [`Preprocess`] or no [`Postprocess`], if the labels are needed and missing, empty or
+    /// If there is no [`Preprocess`] or no [`Postprocess`], if the code for it was left out, if the labels are needed and missing, empty or
     /// more than 1 048 576, if one of them is empty or longer than 1024 bytes, or if `model.toml` speaks of a
     /// label that is not among them.
     pub fn answerer(&self, labels: Option<&str>) -> Result<Answerer, NoAnswerer> {

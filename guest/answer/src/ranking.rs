@@ -7,7 +7,7 @@ use tensorlet_tensor::{NamedTensor, Tensor};
 
 use crate::model_toml::TopK;
 use crate::outputs::find_f32;
-use crate::{InvalidOutput, LabelScore};
+use crate::{InvalidOutput, LabelScore, NoAnswerer};
 
 /// The most labels of a model.
 const MAX_LABELS: usize = 1 << 20;
@@ -135,39 +135,6 @@ impl Ranking {
         };
         best.instead_of = Some(std::mem::replace(&mut best.label, fallback.clone()));
     }
-}
-
-/// Why no answerer can be made of a `model.toml` and its labels.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoAnswerer {
-    /// `model.toml` does not say how to make answers.
-    #[error("model.toml: expected [preprocess] and [postprocess], found only one of them or none")]
-    NoPipeline,
-    /// The text of the labels was not given.
-    #[error("labels: expected the text of `{path}`, found nothing")]
-    Missing {
-        /// The path in `model.toml`.
-        path: String,
-    },
-    /// A label cannot be one.
-    #[error("labels line {line}: expected {expected}, found {found}")]
-    Line {
-        /// The line, the first being 1.
-        line: usize,
-        /// What should be there.
-        expected: String,
-        /// What is there.
-        found: String,
-    },
-    /// `model.toml` speaks of a label that is not there.
-    #[error("model.toml, field `{field}`: expected one of the labels, found `{label}`")]
-    Unknown {
-        /// The table of `model.toml`.
-        field: &'static str,
-        /// What is there.
-        label: String,
-    },
 }
 
 fn read_labels(text: &str) -> Result<Vec<String>, NoAnswerer> {

@@ -2,16 +2,39 @@
 
 use tensorlet_tensor::NamedTensor;
 
-use crate::model_toml::SpeechSegments;
+use crate::model_toml::{AudioInput, SpeechSegments};
 use crate::outputs::find_f32;
-use crate::{InvalidOutput, Segment};
+use crate::{AnswerError, InvalidOutput, Segment, Speech};
 
 impl SpeechSegments {
+    /// Finds the speech in a recording; calls `predict` once a chunk, in the order of time.
+    ///
+    /// # Errors
+    /// As [`Answerer::answer`](crate::Answerer::answer).
+    pub(crate) fn find<E>(
+        &self,
+        audio: &AudioInput,
+        file: &[u8],
+        mut predict: impl FnMut(Vec<NamedTensor>) -> Result<Vec<NamedTensor>, E>,
+    ) -> Result<Speech, AnswerError<E>> {
+        let recording = audio.decode(file)?;
+        let mut state = audio.first_state();
+        let mut scores = vec![];
+        for window in recording.windows() {
+            let inputs = audio.inputs(window, state);
+            let outputs = predict(inputs).map_err(AnswerError::Predict)?;
+            scores.push(self.score(&outputs)?);
+            state = audio.next_state(&outputs)?;
+        }
+        let segments = join(&scores, recording.chunk_spans_s(), self.threshold);
+        Ok(Speech { segments, scores })
+    }
+
     /// Returns the score of one chunk.
     ///
     /// # Errors
     /// If the output is missing or not one f32.
-    pub(crate) fn score(&self, outputs: &[NamedTensor]) -> Result<f32, InvalidOutput> {
+    fn score(&self, outputs: &[NamedTensor]) -> Result<f32, InvalidOutput> {
         let tensor = find_f32(outputs, &self.output, "[1, 1]", |tensor| tensor.len() == 1)?;
         let values: Option<Vec<f32>> = tensor.to_values();
         Ok(values.expect("the output is f32")[0])
@@ -19,11 +42,7 @@ impl SpeechSegments {
 }
 
 /// Joins neighbouring chunks whose score is at least the threshold. A score that is no number is not.
-pub(crate) fn join(
-    scores: &[f32],
-    spans_s: impl Iterator<Item = (f64, f64)>,
-    threshold: f32,
-) -> Vec<Segment> {
+fn join(scores: &[f32], spans_s: impl Iterator<Item = (f64, f64)>, threshold: f32) -> Vec<Segment> {
     let mut segments: Vec<Segment> = vec![];
     let mut is_open = false;
     for (&score, (start_s, end_s)) in scores.iter().zip(spans_s) {

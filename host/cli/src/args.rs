@@ -23,6 +23,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Build(BuildArgs),
+    /// Write what hosts of WebAssembly need to serve models
+    #[command(subcommand)]
+    Deploy(DeployCommand),
     Inspect(InspectArgs),
     Predict(PredictArgs),
     Bench(BenchArgs),
@@ -62,8 +65,8 @@ pub(crate) struct OffloadArgs {
 /// Compile an ONNX model into a component
 ///
 /// MODEL is an ONNX file, or a folder with a model.toml that names one. The model.toml says what the model is and how
-/// a file becomes its inputs; it travels in the component. The same input gives the same bytes.
-#[derive(Debug, clap::Args)]
+/// a file becomes its inputs and outputs an answer; it travels in the component. The same input gives the same bytes.
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = exit::HELP)]
 pub(crate) struct BuildArgs {
     /// ONNX file, or folder with a model.toml
@@ -86,6 +89,40 @@ pub(crate) struct BuildArgs {
     /// Refuse a model with operators that have no kernel and would be left to tract, an engine of 17 MB
     #[arg(long)]
     pub(crate) lean: bool,
+    /// Handle HTTP requests, by the Open Inference Protocol, on any host of wasi:http, such as Spin; rather than export what other
+    /// components import
+    #[arg(long)]
+    pub(crate) http: bool,
+}
+
+/// Where models are to be served.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeployCommand {
+    Spin(DeploySpinArgs),
+}
+
+/// Write a Spin application, and what Kubernetes needs to run it with SpinKube
+///
+/// Each MODEL is a folder with a model.toml, an ONNX file, or a component that `tensorlet build` made. The application has a
+/// component for each, which answers at /v2/models/NAME. What an earlier run wrote is replaced; what somebody changed since is not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::HELP)]
+pub(crate) struct DeploySpinArgs {
+    /// Folders with a model.toml, ONNX files, or components
+    #[arg(required = true, value_name = "MODEL")]
+    pub(crate) models: Vec<PathBuf>,
+    /// Write spin.toml, spinapp.yaml and the components to DIR
+    #[arg(short, long, value_name = "DIR", default_value = "spin")]
+    pub(crate) output: PathBuf,
+    /// Name of the application: words of lower-case letters and digits, joined by `-` [default: that of the model, or `models`]
+    #[arg(long, value_parser = parse_app_name)]
+    pub(crate) name: Option<String>,
+    /// Image that the application is pushed as and Kubernetes pulls [default: registry.example.com/NAME:VERSION, to be replaced]
+    #[arg(long, value_name = "REFERENCE", value_parser = parse_image)]
+    pub(crate) image: Option<String>,
+    /// Replace files in DIR that somebody else wrote or changed
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Show what a component takes, gives and holds, without running it
@@ -247,6 +284,26 @@ fn parse_name(text: &str) -> Result<String, String> {
     Err("expected letters, digits, `.`, `_` and `-`, and not only dots".into())
 }
 
+/// The longest name of an application. It becomes the name of a Service of Kubernetes, which has 63 characters at most.
+const MAX_APP_NAME_LEN: usize = 50;
+
+fn parse_app_name(text: &str) -> Result<String, String> {
+    if crate::deploy::is_kebab_case(text) && text.len() <= MAX_APP_NAME_LEN {
+        return Ok(text.into());
+    }
+    Err(format!(
+        "expected at most {MAX_APP_NAME_LEN} characters: words of lower-case letters and digits, each beginning with a letter, joined by `-`"
+    ))
+}
+
+fn parse_image(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    if !text.is_empty() && text.chars().all(fits) {
+        return Ok(text.into());
+    }
+    Err("expected an image, such as ghcr.io/me/app:1.0.0".into())
+}
+
 fn parse_version(text: &str) -> Result<String, String> {
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err("expected a text without control characters".into());
@@ -300,6 +357,11 @@ mod tests {
             &["build", "m.onnx", "--name", "a/b"],
             &["build", "m.onnx", "--name", ".."],
             &["build", "m.onnx", "--version", ""],
+            &["deploy"],
+            &["deploy", "spin"],
+            &["deploy", "spin", "m.onnx", "--name", "My App"],
+            &["deploy", "spin", "m.onnx", "--name", "2-models"],
+            &["deploy", "spin", "m.onnx", "--image", "two words"],
             &["inspect", "x.wasm", "--json", "--plan"],
             &["predict", "x.wasm", "a.png", "--input", "x=a.npy"],
             &["predict", "x.wasm", "a.png", "--output-dir", "out"],

@@ -1,14 +1,16 @@
 //! `tensorlet build`: an ONNX model becomes a component.
 
+pub(crate) mod copies;
 mod names;
-mod predictors;
+mod parts;
 mod source;
 mod summary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tensorlet_compile::Stage;
+use tensorlet_compile::{Built, Stage};
+use tensorlet_plan::Description;
 use tensorlet_runtime::LoadOptions;
 
 use self::source::Source;
@@ -22,33 +24,22 @@ use crate::progress::Progress;
 use crate::settings::{Purpose, Settings};
 
 /// The compiler's stages, writing the file, and compiling it for this machine.
-const STAGES: u64 = 8;
+const STAGES: u64 = 9;
 
 /// Compiles the model, writes the component, compiles that for this machine into the cache, and prints a summary.
 pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
     let start = now();
-    let predictors = predictors::embedded()?;
     let source = Source::resolve(args)?;
     let output = output(args, &source)?;
-    let preparing = settings.engine(Purpose::Prepare, &OffloadArgs::default())?;
     let engine = settings.engine(Purpose::Predict, &OffloadArgs::default())?;
 
     let progress = Progress::new(STAGES);
-    let built = tensorlet_compile::build(
-        &preparing,
-        predictors,
-        &source.onnx,
-        &source.options,
-        &mut |stage| {
-            progress.stage(stage_name(stage));
-        },
-    )?;
-    let plan = Anatomy::read(&built.component)?.plan()?;
-    if let Some(toml) = &source.toml {
-        names::check(toml, &plan.description.signature)?;
-    }
+    let Compiled { built, description } = compile(&source, settings, &progress)?;
     progress.stage("writing the component");
     output_file::write(&output, &built.component)?;
+    if args.http {
+        copies::warn(&output.display().to_string(), &built.component)?;
+    }
     let build_time = start.elapsed();
 
     // So that the commands that follow start at once. Without a cache there would be nothing left of it.
@@ -63,12 +54,65 @@ pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {
     drop(progress);
     Summary {
         built: &built,
-        description: &plan.description,
+        description: &description,
         output: &output,
         build_time,
         compile_time,
     }
     .print()
+}
+
+/// A model, compiled.
+pub(crate) struct Compiled {
+    pub(crate) built: Built,
+    /// What the component says of itself.
+    pub(crate) description: Description,
+}
+
+/// Compiles a model as a component that handles HTTP requests.
+///
+/// # Errors
+/// As `tensorlet build --http`.
+pub(crate) fn compile_http(
+    model: &Path,
+    settings: &Settings,
+    progress: &Progress,
+) -> Result<Compiled> {
+    let source = Source::resolve(&BuildArgs {
+        model: model.to_owned(),
+        http: true,
+        ..BuildArgs::default()
+    })?;
+    compile(&source, settings, progress)
+}
+
+/// Makes a component that handles HTTP requests of one that `tensorlet build` made.
+///
+/// # Errors
+/// If it is no such component.
+pub(crate) fn handle_http(component: &[u8]) -> Result<Vec<u8>> {
+    Ok(tensorlet_compile::handle_http(
+        parts::embedded()?,
+        component,
+    )?)
+}
+
+fn compile(source: &Source, settings: &Settings, progress: &Progress) -> Result<Compiled> {
+    let engine = settings.engine(Purpose::Prepare, &OffloadArgs::default())?;
+    let built = tensorlet_compile::build(
+        &engine,
+        parts::embedded()?,
+        &source.onnx,
+        &source.options,
+        &mut |stage| {
+            progress.stage(stage_name(stage));
+        },
+    )?;
+    let description = Anatomy::read(&built.component)?.plan()?.description;
+    if let Some(toml) = &source.toml {
+        names::check(toml, &description.signature)?;
+    }
+    Ok(Compiled { built, description })
 }
 
 /// Returns where the component is to be.
@@ -104,6 +148,7 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Prepare => "loading and optimising the model",
         Stage::Place => "placing it in memory",
         Stage::Snapshot => "keeping the memory",
+        Stage::Answer => "preparing what answers for files",
         _ => "working",
     }
 }

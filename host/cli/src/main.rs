@@ -1,7 +1,7 @@
-//! `tensorlet`: compiles ONNX models into WASI components, and inspects, runs, measures and serves them.
+//! `tensorlet`: compiles ONNX models into WASI components, and deploys, inspects, runs, measures and serves them.
 //!
 //! - [`args`] says what can be typed; [`settings`] what that and the environment mean for every command.
-//! - [`build`], [`inspect`], [`predict`], [`mod@bench`] and [`serve`] are the subcommands, each with what it alone needs below it.
+//! - [`build`], [`deploy`], [`inspect`], [`predict`], [`mod@bench`] and [`serve`] are the subcommands, each with what it alone needs below it.
 //! - [`exit`] picks the exit status of an error; this file alone prints errors.
 //! - [`tensor_file`] reads and writes `.npy`, `.npz` and JSON; [`elements`] shows what is in a tensor.
 //! - [`json`], [`output_file`], [`progress`], [`table`], [`units`] and [`clock`] are how the program meets people and the host.
@@ -15,6 +15,7 @@ mod args;
 mod bench;
 mod build;
 mod clock;
+mod deploy;
 mod elements;
 mod exit;
 mod inspect;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, DeployCommand};
 use crate::settings::Settings;
 use crate::table::printable;
 
@@ -58,6 +59,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let settings = Settings::resolve(&args.cache)?;
     match &args.command {
         Command::Build(args) => build::run(args, &settings),
+        Command::Deploy(DeployCommand::Spin(args)) => deploy::spin(args, &settings),
         Command::Inspect(args) => inspect::run(args),
         Command::Predict(args) => predict::run(args, &settings),
         Command::Bench(args) => bench::run(args, &settings),

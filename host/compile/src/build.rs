@@ -5,14 +5,18 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tensorlet_plan::{Description, Kernel, Plan};
-use tensorlet_runtime::Engine;
+use tensorlet_runtime::{Engine, composed};
 use tensorlet_tensor::{Signature, TensorSpec};
 use tract_onnx::pb::ModelProto;
 
+use crate::compose::Parts;
+use crate::compose::http::HttpParts;
 use crate::error::{CompileError, CompileErrorKind};
 use crate::literal::Literal;
 use crate::rewrite::{self, RewriteError, RewriteErrorKind, Rewritten};
-use crate::{compose, emit, import, inputs, lower, passes, prune, rows, snapshot, source, trim};
+use crate::{
+    compose, emit, image, import, inputs, lower, passes, prune, rows, snapshot, source, trim,
+};
 
 /// What a user says of a model beside the ONNX file.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +33,32 @@ pub struct BuildOptions {
     pub metadata: BTreeMap<String, String>,
     /// Whether operators that have no kernel are an error, rather than left to tract.
     pub lean: bool,
+    /// How files become answers, if the model is declared to answer for some.
+    pub answers: Option<Answers>,
+    /// Whether the component is to handle HTTP requests, rather than export what it is.
+    pub http: bool,
+}
+
+/// How files become answers.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// What the files are.
+    pub kind: AnswererKind,
+    /// The text of the `model.toml`.
+    pub model_toml: String,
+    /// The labels that it names.
+    pub labels: Option<String>,
+}
+
+/// What an answerer reads. There is one component for each, so that a model for pictures holds nothing that reads recordings.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AnswererKind {
+    /// Pictures.
+    Picture,
+    /// Files of any kind, as bytes.
+    Bytes,
+    /// Recordings.
+    Audio,
 }
 
 /// The components that models are made of, as `cargo xtask guest` builds them.
@@ -40,6 +70,27 @@ pub struct GuestParts<'a> {
     pub with_tract: &'a [u8],
     /// What declines every offload.
     pub no_offload: &'a [u8],
+    /// What answers for models that take pictures.
+    pub picture_answerer: &'a [u8],
+    /// What answers for models that take files as bytes.
+    pub bytes_answerer: &'a [u8],
+    /// What answers for models that take recordings.
+    pub audio_answerer: &'a [u8],
+    /// What says that nobody declared how to answer.
+    pub no_answer: &'a [u8],
+    /// What speaks the Open Inference Protocol over HTTP.
+    pub http: &'a [u8],
+}
+
+impl<'a> GuestParts<'a> {
+    /// Returns what answers for files of a kind.
+    pub fn answerer(&self, kind: AnswererKind) -> &'a [u8] {
+        match kind {
+            AnswererKind::Picture => self.picture_answerer,
+            AnswererKind::Bytes => self.bytes_answerer,
+            AnswererKind::Audio => self.audio_answerer,
+        }
+    }
 }
 
 /// The stages of a build, in order.
@@ -58,6 +109,8 @@ pub enum Stage {
     Place,
     /// Writing the component.
     Snapshot,
+    /// Preparing what answers for files, if the model is declared to; the first time, compiling it.
+    Answer,
 }
 
 /// A model, compiled.
@@ -115,11 +168,28 @@ pub fn build(
     };
     let unlike = |reason: String| CompileError::new(CompileErrorKind::Predictor, reason);
     let first_tile = emit::table_size(predictor).map_err(unlike)?;
-    let component =
-        snapshot::snapshot(engine, predictor, (&bytes, &segments), first_tile, progress)?;
-    let component = prune::prune(&component, &snapshot::DEAD_CORE_EXPORTS).map_err(unlike)?;
-    let component = emit::append_tiles(component, &tiles).map_err(unlike)?;
-    let mut component = compose::compose(&component, parts.no_offload);
+    let predictor =
+        snapshot::predictor(engine, predictor, (&bytes, &segments), first_tile, progress)?;
+    let predictor = prune::prune(&predictor, &snapshot::DEAD_CORE_EXPORTS).map_err(unlike)?;
+    let predictor = emit::append_tiles(predictor, &tiles).map_err(unlike)?;
+    let predictor = image::densify(predictor).map_err(unlike)?;
+    let answers = options.answers.as_ref();
+    let answerer = answers
+        .map(|answers| {
+            progress(Stage::Answer);
+            answerer(engine, parts, answers)
+        })
+        .transpose()?;
+    let component = Parts {
+        predictor: &predictor,
+        no_offload: parts.no_offload,
+        answerer: answerer.as_deref(),
+    };
+    let mut component = match options.http {
+        true => compose::http::compose(&component, &http_parts(parts)),
+        false => compose::compose(&component),
+    }
+    .map_err(unlike)?;
     trim::append_plan_header(&mut component, &header);
     Ok(Built {
         component,
@@ -127,6 +197,47 @@ pub fn build(
         steps,
         left_to_tract,
     })
+}
+
+/// Makes a component that handles HTTP requests of one that [`build`] made. It is the one that [`BuildOptions::http`] asks for.
+///
+/// # Errors
+/// If the bytes are not such a component.
+pub fn handle_http(parts: &GuestParts<'_>, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let unlike = |reason: String| CompileError::new(CompileErrorKind::NotAModel, reason);
+    let found = composed::Parts::of(component);
+    let predictor = found
+        .predictor
+        .ok_or("expected a component that `tensorlet build` made, found one without a predictor");
+    let model = Parts {
+        predictor: &component[predictor.map_err(|error| unlike(error.into()))?],
+        no_offload: parts.no_offload,
+        answerer: found.answerer.map(|answerer| &component[answerer]),
+    };
+    let header = trim::plan_header(component).map_err(unlike)?;
+    let mut handler = compose::http::compose(&model, &http_parts(parts)).map_err(unlike)?;
+    trim::append_plan_header(&mut handler, header);
+    Ok(handler)
+}
+
+fn http_parts<'a>(parts: &GuestParts<'a>) -> HttpParts<'a> {
+    HttpParts {
+        http: parts.http,
+        no_answer: parts.no_answer,
+    }
+}
+
+/// Makes what answers for one model.
+fn answerer(
+    engine: &Engine,
+    parts: &GuestParts<'_>,
+    answers: &Answers,
+) -> Result<Vec<u8>, CompileError> {
+    let answerer = parts.answerer(answers.kind);
+    let labels = answers.labels.as_deref();
+    let answerer = snapshot::answerer(engine, answerer, &answers.model_toml, labels)?;
+    prune::prune(&answerer, &snapshot::DEAD_CORE_EXPORTS)
+        .map_err(|reason| CompileError::new(CompileErrorKind::Predictor, reason))
 }
 
 /// Compiles the model in an ONNX file as far as a plan.

@@ -27,7 +27,11 @@ pub enum CompileErrorKind {
     Unsupported,
     /// The model does not fit in a component's memory. Fault: model.
     TooLarge,
-    /// The predictor misbehaved. Fault: host.
+    /// The component is not one that the compiler made. Fault: caller.
+    NotAModel,
+    /// The `model.toml` does not say how files become answers. Fault: model.
+    Answerer,
+    /// A part that components are made of misbehaved. Fault: host.
     Predictor,
 }
 

@@ -3,14 +3,14 @@
 //! `prepare` has run, and with it the code that reads plans: a tenth of a lean predictor. Functions keep their index, so
 //! that nothing else has to change; the body of one that is reached from no export, table or global becomes `unreachable`.
 
-use std::ops::Range;
-
-use wasm_encoder::{CodeSection, Component, ComponentSectionId, Module, RawSection, SectionId};
+use wasm_encoder::{CodeSection, Component, Module, RawSection, SectionId};
 use wasmparser::{
     BinaryReader, BinaryReaderError, ConstExpr, ElementItems, ElementSectionReader,
     ExportSectionReader, ExternalKind, FunctionBody, GlobalSectionReader, ImportSectionReader,
     Operator, TypeRef,
 };
+
+use crate::sections::{Section, core_module, sections, text};
 
 /// Returns the component without the code that only `dead` exports of its first core module reach. Modules that follow join it with
 /// what it imports, and stay.
@@ -20,33 +20,31 @@ use wasmparser::{
 /// # Errors
 /// If the component holds no core module.
 pub(crate) fn prune(component: &[u8], dead: &[&str]) -> Result<Vec<u8>, String> {
-    let sections = sections(component).map_err(text)?;
-    let is_module = |id: u8| id == ComponentSectionId::CoreModule as u8;
-    let Some(main) = sections.iter().position(|(id, _)| is_module(*id)) else {
-        return Err("expected a component with a core module, found none".into());
-    };
+    let sections = sections(component)?;
+    let main = core_module(&sections)?;
+    let changed = prune_module(&component[main.clone()], dead)?;
     let mut pruned = Component::new();
-    for (index, (id, content)) in sections.into_iter().enumerate() {
-        let changed;
-        let mut data = &component[content];
-        if index == main {
-            changed = prune_module(data, dead).map_err(text)?;
-            data = &changed;
-        }
+    for Section { id, content } in sections {
+        let data = match content == main {
+            true => &changed,
+            false => &component[content],
+        };
         pruned.section(&RawSection { id, data });
     }
     Ok(pruned.finish())
 }
 
-fn prune_module(module: &[u8], dead: &[&str]) -> Result<Vec<u8>, BinaryReaderError> {
+fn prune_module(module: &[u8], dead: &[&str]) -> Result<Vec<u8>, String> {
     let sections = sections(module)?;
     let mut functions = Functions::default();
-    for (id, content) in &sections {
-        functions.read_section(*id, &module[content.clone()], dead)?;
+    for Section { id, content } in &sections {
+        functions
+            .read_section(*id, &module[content.clone()], dead)
+            .map_err(text)?;
     }
-    let is_reached = functions.reached()?;
+    let is_reached = functions.reached().map_err(text)?;
     let mut pruned = Module::new();
-    for (id, content) in &sections {
+    for Section { id, content } in &sections {
         if *id != u8::from(SectionId::Code) {
             let data = &module[content.clone()];
             pruned.section(&RawSection { id: *id, data });
@@ -171,21 +169,6 @@ fn function_of(operator: &Operator<'_>) -> Option<u32> {
 }
 
 /// Returns ids and contents of the sections of a module or component.
-fn sections(bytes: &[u8]) -> Result<Vec<(u8, Range<usize>)>, BinaryReaderError> {
-    let mut reader = BinaryReader::new(bytes, 0);
-    let _magic_and_version = reader.read_u64()?;
-    let mut sections = Vec::new();
-    while !reader.eof() {
-        let id = reader.read_u8()?;
-        sections.push((id, reader.read_reader()?.range()));
-    }
-    Ok(sections)
-}
-
-fn text(error: BinaryReaderError) -> String {
-    error.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use wasm_encoder::{

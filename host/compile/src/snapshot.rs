@@ -1,4 +1,4 @@
-//! Pre-initialises a predictor: runs its `prepare` on a plan and keeps the memory that it leaves.
+//! Pre-initialises a predictor or an answerer: runs its `prepare` on a plan or a `model.toml`, and keeps the memory that it leaves.
 //!
 //! ```text
 //! predictor ── instrument ──► component whose memory can be read
@@ -7,8 +7,8 @@
 //!   snapshot ─► predictor with that memory ── cut the scratch part off ──► component
 //! ```
 //!
-//! The instrumented predictor is the same for every model, so its compiled form comes from the engine's cache
-//! after the first time.
+//! An answerer, whose memory is small, is prepared once. What is instrumented is the same for every model, so its compiled form comes from
+//! the engine's cache after the first time.
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,10 +16,11 @@ use std::task::{Context, Poll, Waker};
 
 use tensorlet_runtime::Engine;
 use wasmtime::component::{
-    Component, ComponentNamedList, Instance, Lift, Linker, TypedFunc, WasmList,
+    Component, ComponentNamedList, ComponentType, Instance, Lift, Linker, Lower, TypedFunc,
+    WasmList,
 };
 use wasmtime::{ResourceLimiter, Store};
-use wasmtime_wizer::{ComponentInstanceState, Wizer};
+use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
 use crate::build::Stage;
 use crate::error::{CompileError, CompileErrorKind};
@@ -39,7 +40,7 @@ pub(crate) const DEAD_CORE_EXPORTS: [&str; 2] = [CORE_PREPARE, "cabi_post_prepar
 ///
 /// # Errors
 /// If the predictor is not one, refuses the plan, or runs out of memory.
-pub(crate) fn snapshot(
+pub(crate) fn predictor(
     engine: &Engine,
     predictor: &[u8],
     (plan, segments): (&[u8], &[Vec<u8>]),
@@ -47,33 +48,18 @@ pub(crate) fn snapshot(
     progress: &mut dyn FnMut(Stage),
 ) -> Result<Vec<u8>, CompileError> {
     progress(Stage::CompilePredictor);
-    let mut wizer = Wizer::new();
-    wizer.init_func(PREPARE);
-    let predictor = trim::rename_core_export(predictor.to_vec(), PREPARE, CORE_PREPARE)
-        .map_err(|reason| CompileError::new(CompileErrorKind::Predictor, reason))?;
-    let (context, instrumented) = wizer
-        .instrument_component(&predictor)
-        .map_err(predictor_error)?;
-    let component = engine.component(&instrumented).map_err(|error| {
-        CompileError::because(
-            CompileErrorKind::Predictor,
-            "the predictor does not compile",
-            error,
-        )
-    })?;
+    let predictor = PREDICTOR.rename_prepare(predictor)?;
+    let instrumented = Instrumented::new(engine, &predictor, PREDICTOR)?;
 
     progress(Stage::Prepare);
-    let lifetimes = Prepared::new(engine, &component, (plan, segments, None, first_tile))?.answer;
+    let params: PlanParams<'_> = (plan, segments, None, first_tile);
+    let (_, lifetimes) = instrumented.prepare::<_, Vec<u8>>(engine, params)?;
     progress(Stage::Place);
-    let mut prepared = Prepared::new(
-        engine,
-        &component,
-        (plan, segments, Some(&lifetimes), first_tile),
-    )?;
+    let params: PlanParams<'_> = (plan, segments, Some(&lifetimes), first_tile);
+    let (prepared, keep_bytes) = instrumented.prepare::<_, Vec<u8>>(engine, params)?;
 
     progress(Stage::Snapshot);
-    let keep_bytes = prepared
-        .answer
+    let keep_bytes = keep_bytes
         .as_slice()
         .try_into()
         .map(u32::from_le_bytes)
@@ -83,68 +69,157 @@ pub(crate) fn snapshot(
                 "expected the predictor to say how much memory to keep",
             )
         })?;
-    let component =
-        now_or_never(wizer.snapshot_component(&context, &mut prepared)).map_err(predictor_error)?;
+    let component = instrumented.snapshot(prepared)?;
     trim::trim_memory(component, u64::from(keep_bytes))
         .map_err(|reason| CompileError::new(CompileErrorKind::Predictor, reason))
 }
 
-/// What `prepare` takes: the plan, those of its segments, which allocations survive, and where the compiler's functions will be.
-type PrepareParams<'a> = (&'a [u8], &'a [Vec<u8>], Option<&'a [u8]>, u32);
-
-/// An instance in which `prepare` has run.
-struct Prepared {
-    store: Store<Limiter>,
-    instance: Instance,
-    answer: Vec<u8>,
+/// Returns the answerer with the memory that `prepare` leaves, given a `model.toml` and the labels that it names.
+///
+/// # Errors
+/// If the answerer is not one, or refuses them.
+pub(crate) fn answerer(
+    engine: &Engine,
+    answerer: &[u8],
+    model_toml: &str,
+    labels: Option<&str>,
+) -> Result<Vec<u8>, CompileError> {
+    let answerer = ANSWERER.rename_prepare(answerer)?;
+    let instrumented = Instrumented::new(engine, &answerer, ANSWERER)?;
+    let params: AnswererParams<'_> = (model_toml, labels);
+    let (prepared, ()) = instrumented.prepare(engine, params)?;
+    instrumented.snapshot(prepared)
 }
 
-impl Prepared {
-    fn new(
-        engine: &Engine,
-        component: &Component,
-        params: PrepareParams<'_>,
-    ) -> Result<Self, CompileError> {
+/// What `prepare` of a predictor takes: the plan, those of its segments, which allocations survive, and where the compiler's functions will be.
+type PlanParams<'a> = (&'a [u8], &'a [Vec<u8>], Option<&'a [u8]>, u32);
+
+/// What `prepare` of an answerer takes: the `model.toml` and the labels.
+type AnswererParams<'a> = (&'a str, Option<&'a str>);
+
+/// What is prepared, and what errors say of it.
+#[derive(Clone, Copy)]
+struct Subject {
+    /// What it is.
+    name: &'static str,
+    /// What it may refuse.
+    takes: &'static str,
+    refused: CompileErrorKind,
+    failed: CompileErrorKind,
+}
+
+const PREDICTOR: Subject = Subject {
+    name: "predictor",
+    takes: "model",
+    refused: CompileErrorKind::Unsupported,
+    failed: CompileErrorKind::Predictor,
+};
+
+const ANSWERER: Subject = Subject {
+    name: "answerer",
+    takes: "model.toml",
+    refused: CompileErrorKind::Answerer,
+    failed: CompileErrorKind::Predictor,
+};
+
+impl Subject {
+    /// Has the core module call `prepare` otherwise, so that it survives what removes the export.
+    fn rename_prepare(self, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+        trim::rename_core_export(component.to_vec(), PREPARE, CORE_PREPARE).map_err(|reason| {
+            CompileError::new(self.failed, format!("the {}: {reason}", self.name))
+        })
+    }
+
+    fn refused(self, reason: &str) -> CompileError {
+        let message = format!("the {} refused the {}: {reason}", self.name, self.takes);
+        CompileError::new(self.refused, message)
+    }
+
+    fn failed(self, error: wasmtime::Error) -> CompileError {
+        let message = format!("the {} failed while it was prepared", self.name);
+        CompileError::because(self.failed, message, error.into_boxed_dyn_error())
+    }
+}
+
+/// A component whose memory can be read.
+struct Instrumented<'a> {
+    subject: Subject,
+    wizer: Wizer,
+    context: ComponentContext<'a>,
+    component: Component,
+}
+
+impl<'a> Instrumented<'a> {
+    fn new(engine: &Engine, bytes: &'a [u8], subject: Subject) -> Result<Self, CompileError> {
+        let mut wizer = Wizer::new();
+        wizer.init_func(PREPARE);
+        let (context, instrumented) = wizer
+            .instrument_component(bytes)
+            .map_err(|error| subject.failed(error))?;
+        let component = engine.component(&instrumented).map_err(|error| {
+            let message = format!("the {} does not compile", subject.name);
+            CompileError::because(subject.failed, message, error)
+        })?;
+        Ok(Self {
+            subject,
+            wizer,
+            context,
+            component,
+        })
+    }
+
+    /// Runs `prepare` in a fresh instance; returns that, and the answer.
+    fn prepare<P, R>(&self, engine: &Engine, params: P) -> Result<(Prepared, R), CompileError>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentType + Lift + Send + Sync + 'static,
+    {
+        let failed = |error| self.subject.failed(error);
         let mut store = Store::new(engine.raw(), Limiter::default());
         store.limiter(|limiter| limiter);
         store.set_hostcall_fuel(usize::MAX);
         store.set_epoch_deadline(u64::MAX / 2);
         let mut linker = Linker::new(engine.raw());
-        // A predictor asks for nothing while it is prepared.
+        // Who is prepared asks for nothing.
         linker
-            .define_unknown_imports_as_traps(component)
-            .map_err(predictor_error)?;
+            .define_unknown_imports_as_traps(&self.component)
+            .map_err(failed)?;
         let instance = linker
-            .instantiate(&mut store, component)
-            .map_err(predictor_error)?;
-        let prepare: TypedFunc<PrepareParams<'_>, (Result<Vec<u8>, String>,)> = instance
+            .instantiate(&mut store, &self.component)
+            .map_err(failed)?;
+        let prepare: TypedFunc<P, (Result<R, String>,)> = instance
             .get_typed_func(&mut store, PREPARE)
-            .map_err(predictor_error)?;
+            .map_err(failed)?;
 
-        let result = prepare.call(&mut store, params);
-        let answer = match result {
-            Ok((Ok(answer),)) => answer,
-            Ok((Err(reason),)) => {
-                let message = format!("the predictor refused the model: {reason}");
-                return Err(CompileError::new(CompileErrorKind::Unsupported, message));
-            }
+        match prepare.call(&mut store, params) {
+            Ok((Ok(answer),)) => Ok((Prepared { store, instance }, answer)),
+            Ok((Err(reason),)) => Err(self.subject.refused(&reason)),
             Err(error) if store.data().refused => {
                 let message = "expected a model that fits in a component's 4 GiB while it is prepared, found a larger one";
-                return Err(CompileError::because(
+                Err(CompileError::because(
                     CompileErrorKind::TooLarge,
                     message,
                     error.into_boxed_dyn_error(),
-                ));
+                ))
             }
-            Err(error) => return Err(predictor_error(error)),
-        };
-        Ok(Self {
-            store,
-            instance,
-            answer,
-        })
+            Err(error) => Err(failed(error)),
+        }
     }
 
+    /// Returns the component with the memory of an instance.
+    fn snapshot(&self, mut prepared: Prepared) -> Result<Vec<u8>, CompileError> {
+        now_or_never(self.wizer.snapshot_component(&self.context, &mut prepared))
+            .map_err(|error| self.subject.failed(error))
+    }
+}
+
+/// An instance in which `prepare` has run.
+struct Prepared {
+    store: Store<Limiter>,
+    instance: Instance,
+}
+
+impl Prepared {
     fn call<R: 'static>(&mut self, instance: &str, function: &str) -> R
     where
         (R,): ComponentNamedList + Lift,
@@ -226,13 +301,4 @@ fn now_or_never<F: Future>(future: F) -> F::Output {
         Poll::Ready(output) => output,
         Poll::Pending => unreachable!("reading an instance's state does not wait"),
     }
-}
-
-fn predictor_error(error: wasmtime::Error) -> CompileError {
-    let message = "the predictor failed while it was prepared";
-    CompileError::because(
-        CompileErrorKind::Predictor,
-        message,
-        error.into_boxed_dyn_error(),
-    )
 }

@@ -93,6 +93,27 @@ pub(crate) fn append_plan_header(component: &mut Vec<u8>, header: &[u8]) {
     .append_to_component(component);
 }
 
+/// Returns the plan's header.
+///
+/// # Errors
+/// If the bytes are no component, or one without it.
+pub(crate) fn plan_header(component: &[u8]) -> Result<&[u8], String> {
+    let mut depth = 0usize;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(|error| error.to_string())? {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section) if depth == 1 && section.name() == PLAN_SECTION => {
+                return Ok(section.data());
+            }
+            _ => {}
+        }
+    }
+    Err(format!(
+        "expected a component that `tensorlet build` made, found one without a `{PLAN_SECTION}`"
+    ))
+}
+
 /// Returns where the initial size of the component's one memory is written, and its pages.
 fn find_memory(component: &[u8]) -> Result<(usize, u64), String> {
     let mut found = None;
@@ -161,9 +182,13 @@ mod tests {
         let mut component = component(1);
         append_plan_header(&mut component, b"header");
         wasmparser::validate(&component).unwrap();
-        let found = Parser::new(0).parse_all(&component).any(|payload| {
-            matches!(payload, Ok(Payload::CustomSection(section)) if section.name() == PLAN_SECTION && section.data() == b"header")
-        });
-        assert!(found);
+        assert_eq!(plan_header(&component).unwrap(), b"header");
+    }
+
+    #[test]
+    fn a_component_without_a_plan_says_so() {
+        let error = plan_header(&self::component(1)).unwrap_err();
+        assert!(error.contains("without a `tensorlet:plan`"), "{error}");
+        assert!(plan_header(b"not wasm").is_err());
     }
 }

@@ -1,8 +1,7 @@
 //! Keeps compiled components between runs.
 //!
 //! ```text
-//! <dir>/<sha256 of the component>-<compatibility>.cwasm              compiled code and memory image, mapped when loaded
-//! <dir>/<sha256 of the component>-<compatibility>-predictor.cwasm    of the predictor alone, for engines with an accelerator
+//! <dir>/<sha256 of the component>-<compatibility>-predictor.cwasm    of the predictor in it: compiled code and memory image, mapped when loaded
 //! <dir>/<sha256 of a path>.seen                                      what file stood at the path, and its sha256
 //! ```
 //!
@@ -126,9 +125,8 @@ impl Cache {
             .precompile_compatibility_hash()
             .hash(&mut hasher);
         let compatibility = hex(&hasher.0.finalize()[..8]);
-        let part = engine.accelerator().map_or("", |_| "-predictor");
         self.dir
-            .join(format!("{digest}-{compatibility}{part}.cwasm"))
+            .join(format!("{digest}-{compatibility}-predictor.cwasm"))
     }
 
     fn find(&self, engine: &Engine, digest: &str) -> Option<Component> {

@@ -14,7 +14,7 @@ use wasmtime::{
 
 use crate::accelerator::Accelerator;
 use crate::cache::Cache;
-use crate::composed;
+use crate::composed::Parts;
 use crate::config::{EngineConfig, LoadOptions};
 use crate::error::{LoadError, LoadErrorKind};
 use crate::limits::MAX_TABLE_ELEMENTS;
@@ -150,22 +150,23 @@ impl Engine {
 
     fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         check_is_component(bytes)?;
-        Component::from_binary(self.raw(), self.run_part(bytes)).map_err(compile_error)
+        Component::from_binary(self.raw(), run_part(bytes)).map_err(compile_error)
     }
 
     /// Compiles a component to what [`Cache`] keeps.
     pub(crate) fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         check_is_component(bytes)?;
         self.raw()
-            .precompile_component(self.run_part(bytes))
+            .precompile_component(run_part(bytes))
             .map_err(compile_error)
     }
+}
 
-    /// Returns the part of a component that this engine runs: the predictor in it if there is an accelerator for it, else all.
-    fn run_part<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let predictor = self.accelerator().and_then(|_| composed::predictor(bytes));
-        predictor.map_or(bytes, |range| &bytes[range])
-    }
+/// Returns the part of a component that an engine runs: the predictor in it, whose import every engine links, else all.
+fn run_part(bytes: &[u8]) -> &[u8] {
+    Parts::of(bytes)
+        .predictor
+        .map_or(bytes, |range| &bytes[range])
 }
 
 /// Reads a file.

@@ -12,8 +12,8 @@
 //! is nothing else of the host that it can reach. [`Model::predict`] takes an instance of a small pool, or a fresh
 //! one, as [`Reuse`] says; [`Instance`] is for those who manage instances themselves.
 //!
-//! A component that `tensorlet build` made computes by itself on any host. Here, its predictor is taken out of it, and what it would compute
-//! is left to an [`accelerator`]: [`offload`] says how.
+//! A component that `tensorlet build` made computes by itself on any host. Here, its predictor is taken out of it ([`composed`]), and what it would
+//! compute is left to an [`accelerator`]: [`offload`] says how. Without an accelerator it computes by itself here too.
 //!
 //! What a component says is a claim until it is checked: its description when the model is loaded, its outputs
 //! at each call. A trap, a limit or a deadline ends one call with a [`PredictError`] and nothing else.
@@ -23,7 +23,7 @@
 pub mod accelerator;
 mod batched;
 pub mod cache;
-mod composed;
+pub mod composed;
 pub mod config;
 pub mod engine;
 pub mod error;

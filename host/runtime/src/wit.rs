@@ -12,6 +12,9 @@ pub(crate) const OFFLOAD_INTERFACE: &str = "tensorlet:model/offload@0.1.0";
 /// The interface that a model exports.
 pub(crate) const PREDICT_INTERFACE: &str = "tensorlet:model/predict@0.1.0";
 
+/// The interface that a model exports if it was declared how files become answers.
+pub(crate) const ANSWER_INTERFACE: &str = "tensorlet:model/answer@0.1.0";
+
 #[derive(Clone, Copy, ComponentType, Lift, Lower)]
 #[component(enum)]
 #[repr(u8)]

@@ -10,9 +10,8 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tensorlet_protocol::{ErrorBody, InvalidRequest, InvalidRequestKind, to_json};
 use tensorlet_repository::{ControlError, ServeError, ServeErrorKind};
-
-use crate::codec::{InvalidRequest, InvalidRequestKind};
 
 /// The `Retry-After` of an error that does not say when.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -230,7 +229,7 @@ impl From<InvalidRequest> for HttpError {
     fn from(error: InvalidRequest) -> Self {
         let kind = match error.kind() {
             InvalidRequestKind::Unsupported => HttpErrorKind::Unsupported,
-            InvalidRequestKind::Malformed => HttpErrorKind::Malformed,
+            _ => HttpErrorKind::Malformed,
         };
         Self::new(kind, error.to_string())
     }
@@ -240,7 +239,9 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let rescue = self.kind.rescue();
         self.log(rescue.status);
-        let body = serde_json::json!({ "error": self.message }).to_string();
+        let body = to_json(&ErrorBody {
+            error: &self.message,
+        });
         let json = HeaderValue::from_static("application/json");
         let mut response = (rescue.status, [(CONTENT_TYPE, json)], body).into_response();
         if rescue.retry == Retry::After {

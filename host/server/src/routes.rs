@@ -28,6 +28,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
+use tensorlet_protocol::to_json;
 
 use crate::metrics;
 use crate::rescue::{HttpError, HttpErrorKind};
@@ -79,10 +80,9 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 
 /// Answers with JSON.
 fn json(value: &impl Serialize) -> Response {
-    let text = serde_json::to_string(value).expect("every key is a string");
     (
         [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        text,
+        to_json(value),
     )
         .into_response()
 }

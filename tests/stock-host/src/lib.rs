@@ -20,6 +20,41 @@ mod bindings {
 pub use bindings::exports::tensorlet::model::predict::{Description, PredictError};
 pub use bindings::exports::tensorlet::model::tensor::{DatumType, NamedTensor, Tensor};
 
+mod answering {
+    #![allow(
+        missing_docs,
+        reason = "generated: the WIT package says what everything is"
+    )]
+
+    wasmtime::component::bindgen!({
+        inline: "
+            package tests:stock-host;
+            world answering { export tensorlet:model/answer@0.1.0; }
+        ",
+        path: "../../wit",
+    });
+}
+
+pub use answering::exports::tensorlet::model::answer::{AnswerError, Verdict};
+
+/// Compiles a component that answers for files, instantiates it with nothing to import, and has it answer for one; the inner error is its own.
+///
+/// # Errors
+/// If Wasmtime refuses it, or it traps.
+pub fn answer(
+    config: &Config,
+    component: &[u8],
+    file: &[u8],
+) -> Result<Result<Verdict, AnswerError>> {
+    let engine = Engine::new(config)?;
+    let component = Component::new(&engine, component)?;
+    let mut store = Store::new(&engine, ());
+    let linker = Linker::new(&engine);
+    let answering = answering::Answering::instantiate(&mut store, &component, &linker)?;
+    let answer = answering.tensorlet_model_answer();
+    answer.call_answer(&mut store, file)
+}
+
 /// An instance of a component.
 pub struct Instance {
     store: Store<()>,

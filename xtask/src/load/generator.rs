@@ -14,7 +14,7 @@ use xshell::{Shell, cmd};
 use super::{Bench, DIR};
 use crate::build::CLI;
 
-const GENERATOR: &str = "target/release/tensorlet-load";
+pub(crate) const GENERATOR: &str = "target/release/tensorlet-load";
 
 /// How often a folder is looked at for new versions, in seconds.
 const WATCH: &str = "0.05";

@@ -105,7 +105,8 @@ impl Target {
         Ok(())
     }
 
-    fn rustup_has(&self, sh: &Shell) -> bool {
+    /// Reports whether rustup's toolchain has the target.
+    pub(super) fn rustup_has(&self, sh: &Shell) -> bool {
         let triple = self.triple;
         let libraries = cmd!(sh, "rustc --print target-libdir --target {triple}")
             .quiet()

@@ -7,11 +7,21 @@ use super::metadata::Crate;
 /// Our crates in layers, from below: a crate depends on lower layers only. Tests may reach anywhere but from guest to
 /// host.
 const LAYERS: &[&[&str]] = &[
-    &["tensorlet-tensor"],
-    &["tensorlet-plan", "tensorlet-answer"],
+    &["tensorlet-tensor", "tensorlet-heap"],
+    &[
+        "tensorlet-plan",
+        "tensorlet-answer",
+        "tensorlet-model",
+        "tensorlet-protocol",
+    ],
     &["tensorlet-kernels"],
     &["tensorlet-executor"],
-    &["tensorlet-predictor", "tensorlet-batch", "tensorlet-http"],
+    &[
+        "tensorlet-predictor",
+        "tensorlet-answerer",
+        "tensorlet-http",
+        "tensorlet-batch",
+    ],
     &["tensorlet-runtime"],
     &["tensorlet-compile", "tensorlet-repository"],
     &["tensorlet-server", "tensorlet-embed"],
@@ -32,14 +42,14 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         packages: &["axum", "http", "hyper", "tonic", "tower-http"],
-        crates: &["tensorlet-server", "tensorlet-http"],
+        crates: &["tensorlet-server"],
         reason: "only the server knows HTTP",
     },
     Reserved {
         packages: &["serde_json"],
         crates: &[
             "tensorlet-server",
-            "tensorlet-http",
+            "tensorlet-protocol",
             "tensorlet-cli",
             "xtask",
         ],
@@ -51,9 +61,13 @@ const RESERVED: &[Reserved] = &[
         reason: "libraries have typed errors",
     },
     Reserved {
-        packages: &["tensorlet-predictor"],
+        packages: &[
+            "tensorlet-answerer",
+            "tensorlet-http",
+            "tensorlet-predictor",
+        ],
         crates: &[],
-        reason: "the predictor is embedded as a component, not linked",
+        reason: "components are embedded, not linked",
     },
 ];
 

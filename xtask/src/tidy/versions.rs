@@ -1,15 +1,16 @@
-//! One version everywhere: crates, the WIT package, and the changelog.
+//! One version everywhere: crates, our WIT packages, and the changelog.
 
 use super::files::Files;
 
 /// Returns where another version than `version` stands, or none.
 pub(super) fn check(files: &Files, version: &str) -> Vec<String> {
     let mut problems = Vec::new();
-    for (path, text) in files
-        .texts()
-        .filter(|(path, _)| path.starts_with("wit/") && path.ends_with(".wit"))
-    {
-        let package = format!("package tensorlet:model@{version};");
+    for (path, text) in files.texts().filter(|(path, _)| is_ours(path)) {
+        let name = match path.starts_with("wit/http/") {
+            true => "http",
+            false => "model",
+        };
+        let package = format!("package tensorlet:{name}@{version};");
         if !text.lines().any(|line| line == package) {
             problems.push(format!(
                 "{path}: expected `{package}`, the version of the workspace"
@@ -23,6 +24,11 @@ pub(super) fn check(files: &Files, version: &str) -> Vec<String> {
         ));
     }
     problems
+}
+
+/// Reports whether a file is WIT, and not of others' packages.
+fn is_ours(path: &str) -> bool {
+    path.starts_with("wit/") && path.ends_with(".wit") && !path.contains("/deps/")
 }
 
 /// Accepts `## 1.2.3` and `## [1.2.3]`, and a date or other remark after it.
@@ -41,7 +47,12 @@ mod tests {
     fn accepts_one_version() {
         let wit = "package tensorlet:model@0.2.0;\n";
         for changelog in ["## 0.2.0\n", "# Changes\n\n## [0.2.0] (2026-11-24)\n"] {
-            let files = Files::of(&[("wit/tensor.wit", wit), ("CHANGELOG.md", changelog)]);
+            let files = Files::of(&[
+                ("wit/tensor.wit", wit),
+                ("wit/http/http.wit", "package tensorlet:http@0.2.0;\n"),
+                ("wit/http/deps/io/poll.wit", "package wasi:io@0.2.1;\n"),
+                ("CHANGELOG.md", changelog),
+            ]);
             assert_eq!(check(&files, "0.2.0"), [""; 0], "{changelog}");
         }
     }

@@ -127,7 +127,7 @@ fn errors_say_who_is_at_fault() {
 
 #[test]
 fn speech_is_told_as_json() {
-    let answer = Answer::Speech(Speech {
+    let answer = Answer::Speech(crate::Speech {
         segments: vec![crate::Segment {
             start_s: 0.5,
             end_s: 1.0,

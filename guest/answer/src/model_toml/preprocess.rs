@@ -23,6 +23,17 @@ pub enum Preprocess {
     Audio(AudioInput),
 }
 
+impl Preprocess {
+    /// Returns the `kind` in `model.toml`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Picture(_) => "picture",
+            Self::Bytes(_) => "bytes",
+            Self::Audio(_) => "audio",
+        }
+    }
+}
+
 /// How a picture becomes an input: decode, turn as its Exif orientation says, drop alpha, crop, resize,
 /// subtract the mean, scale.
 ///

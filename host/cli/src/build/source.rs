@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use tensorlet_answer::{Constant, InvalidConstant, ModelToml};
-use tensorlet_compile::{BuildOptions, Literal};
+use tensorlet_answer::{Constant, InvalidConstant, ModelToml, Preprocess};
+use tensorlet_compile::{AnswererKind, Answers, BuildOptions, Literal};
 use tensorlet_tensor::DatumType;
 
 use crate::args::BuildArgs;
 use crate::exit::Failure;
 use crate::output_file;
 use crate::predict::{LABELS_KEY, MODEL_TOML_KEY};
+use crate::units::hex;
 
 /// The version of a model that nobody gave one: the first, as model repositories count.
 const DEFAULT_VERSION: &str = "1";
@@ -57,6 +58,7 @@ impl Source {
         options.inputs.retain(|spec| !is_given(&spec.name));
         options.bind.retain(|name, _| !is_given(name));
         options.lean = args.lean;
+        options.http = args.http;
         options.inputs.extend_from_slice(&args.inputs);
         for (name, literal) in &args.bind {
             if options.bind.insert(name.clone(), literal.clone()).is_some() {
@@ -102,6 +104,7 @@ impl Source {
             toml.answerer(labels.as_deref())
                 .with_context(|| path.display().to_string())?;
         }
+        let answers = answers(&toml, &text, labels.as_deref());
         let onnx = folder.join(&toml.file);
         check_sha256(&onnx, &toml.sha256)?;
 
@@ -124,7 +127,8 @@ impl Source {
             inputs: toml.inputs.clone(),
             bind: bind?,
             metadata,
-            lean: false,
+            answers,
+            ..BuildOptions::default()
         };
         Ok(Self {
             onnx,
@@ -132,6 +136,21 @@ impl Source {
             toml: Some(toml),
         })
     }
+}
+
+/// Returns how files become answers, if the model is declared to answer.
+fn answers(toml: &ModelToml, text: &str, labels: Option<&str>) -> Option<Answers> {
+    toml.postprocess.as_ref()?;
+    let kind = match toml.preprocess.as_ref()? {
+        Preprocess::Picture(_) => AnswererKind::Picture,
+        Preprocess::Bytes(_) => AnswererKind::Bytes,
+        Preprocess::Audio(_) => AnswererKind::Audio,
+    };
+    Some(Answers {
+        kind,
+        model_toml: text.into(),
+        labels: labels.map(Into::into),
+    })
 }
 
 /// Returns the stem of the file; for `model.onnx`, which says nothing, the name of its folder.
@@ -159,12 +178,7 @@ fn check_sha256(onnx: &Path, expected: &str) -> Result<()> {
     let mut file = fs::File::open(onnx).with_context(|| format!("cannot read {shown}"))?;
     let mut hasher = HashWriter(Sha256::new());
     std::io::copy(&mut file, &mut hasher).with_context(|| format!("cannot read {shown}"))?;
-    let found: String = hasher
-        .0
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let found = hex(&hasher.0.finalize());
     if found == expected {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use tensorlet_compile::Built;
 use tensorlet_plan::Description;
 
+use crate::inspect::anatomy::Anatomy;
 use crate::table::printable;
 use crate::units::size;
 
@@ -42,6 +43,7 @@ impl Summary<'_> {
             size(self.built.onnx_bytes),
         );
         writeln!(out, "  size    {component}, of an ONNX file of {onnx}")?;
+        writeln!(out, "  parts   {}", self.parts()?)?;
         let steps = self.built.steps;
         writeln!(out, "  plan    {steps} steps")?;
         writeln!(out, "  tract   {}", self.left_to_tract())?;
@@ -55,6 +57,16 @@ impl Summary<'_> {
             None => writeln!(out)?,
         }
         Ok(())
+    }
+
+    /// Names the components in it, with their sizes.
+    fn parts(&self) -> Result<String> {
+        let anatomy = Anatomy::read(&self.built.component)?;
+        let parts = anatomy.parts.iter();
+        let parts: Vec<String> = parts
+            .map(|part| format!("{} {}", part.role(), size(part.bytes)))
+            .collect();
+        Ok(parts.join(", "))
     }
 
     /// Names the operators that have no kernel of Tensorlet's own.

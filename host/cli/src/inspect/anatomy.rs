@@ -16,13 +16,13 @@ const PAGE_BYTES: u64 = 64 << 10;
 /// What a component consists of.
 #[derive(Debug)]
 pub(crate) struct Anatomy<'a> {
-    /// What the component asks of its host. Those that `tensorlet build` makes ask for nothing.
+    /// What the component asks of its host. Those that `tensorlet build` makes ask for nothing, or for WASI if they handle HTTP requests.
     pub(crate) imports: Vec<&'a str>,
     /// What the component offers.
     pub(crate) exports: Vec<&'a str>,
     /// How large its parts are.
     pub(crate) sizes: Sizes,
-    /// The components that it is made of: what `tensorlet build` makes has two.
+    /// The components that it is made of: what `tensorlet build` makes has two at least.
     pub(crate) parts: Vec<Part<'a>>,
     plan: Option<&'a [u8]>,
 }
@@ -45,6 +45,15 @@ impl Part<'_> {
         if is(&self.imports, OFFLOAD) && is(&self.exports, PREDICT) {
             return "predictor";
         }
+        if is(&self.exports, ANSWER) {
+            return match is(&self.imports, PREDICT) {
+                true => "answerer",
+                false => "no-answer",
+            };
+        }
+        if is(&self.exports, INCOMING_HANDLER) {
+            return "http";
+        }
         match is(&self.exports, OFFLOAD) {
             true => "no-offload",
             false => "other",
@@ -52,9 +61,12 @@ impl Part<'_> {
     }
 }
 
-/// The interface between a predictor and who computes for it, and that of a model.
+/// The interface between a predictor and who computes for it, that of a model, that of a model which answers for files, and that of what handles
+/// HTTP requests.
 const OFFLOAD: &str = "tensorlet:model/offload";
 const PREDICT: &str = "tensorlet:model/predict";
+const ANSWER: &str = "tensorlet:model/answer";
+const INCOMING_HANDLER: &str = "wasi:http/incoming-handler";
 
 /// Reports whether a name is that of an interface, of any version.
 fn is_interface(name: &str, interface: &str) -> bool {

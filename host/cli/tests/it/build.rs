@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use crate::program::{command, component, fixture, folder, repository, run, run_command};
+use serde_json::{Value, json};
+
+use crate::program::{
+    command, component, component_with, fixture, folder, repository, run, run_command,
+};
 
 #[test]
 fn the_same_input_gives_the_same_bytes() {
@@ -43,12 +47,16 @@ fn a_summary_says_what_was_built() {
         lines[4].ends_with(", of an ONNX file of 121 B"),
         "{lines:?}"
     );
+    assert!(
+        lines[5].starts_with("  parts   no-offload ") && lines[5].contains(", predictor "),
+        "{lines:?}"
+    );
     assert_eq!(
-        lines[5..7],
+        lines[6..8],
         ["  plan    1 steps", "  tract   none: the component is lean"]
     );
     assert!(
-        lines[7].starts_with("  took    ") && lines[7].ends_with(" to compile it for this machine"),
+        lines[8].starts_with("  took    ") && lines[8].ends_with(" to compile it for this machine"),
         "{lines:?}"
     );
 
@@ -137,4 +145,35 @@ fn what_has_no_kernel_is_named_and_refused_if_lean_is_asked_for() {
     );
     let lean = fixture("add.onnx");
     run(["build", lean.to_str().unwrap(), "--lean", "-o", output]).stdout();
+}
+
+#[test]
+fn a_component_that_handles_requests_asks_for_wasi_alone() {
+    let path = component_with("models/magika", &["--http"]);
+    let inspected = run([&"inspect".into(), &path, &"--json".into()]).json();
+    let imports = inspected["imports"].as_array().unwrap();
+    let is_wasi = |name: &Value| name.as_str().unwrap().starts_with("wasi:");
+    assert!(
+        !imports.is_empty() && imports.iter().all(is_wasi),
+        "{imports:?}"
+    );
+    assert_eq!(
+        inspected["exports"],
+        json!(["wasi:http/incoming-handler@0.2.0"])
+    );
+    let parts = inspected["parts"].as_array().unwrap().iter();
+    let roles: Vec<&Value> = parts.map(|part| &part["role"]).collect();
+    assert_eq!(roles, ["no-offload", "predictor", "answerer", "http"]);
+}
+
+#[test]
+fn a_model_that_is_declared_to_answer_exports_that() {
+    let exports = |model: &str| {
+        let inspected = run([&"inspect".into(), &component(model), &"--json".into()]).json();
+        inspected["exports"].clone()
+    };
+    let interfaces =
+        ["tensor", "predict", "answer"].map(|name| format!("tensorlet:model/{name}@0.1.0"));
+    assert_eq!(exports("models/magika"), json!(interfaces));
+    assert_eq!(exports("tests/fixtures/add.onnx"), json!(interfaces[..2]));
 }

@@ -8,6 +8,8 @@ use crate::program::run;
 fn help_is_as_documented() {
     expect_file!["help/tensorlet.txt"].assert_eq(run(["--help"]).stdout());
     expect_file!["help/build.txt"].assert_eq(run(["build", "--help"]).stdout());
+    expect_file!["help/deploy.txt"].assert_eq(run(["deploy", "--help"]).stdout());
+    expect_file!["help/deploy-spin.txt"].assert_eq(run(["deploy", "spin", "--help"]).stdout());
     expect_file!["help/inspect.txt"].assert_eq(run(["inspect", "--help"]).stdout());
     expect_file!["help/predict.txt"].assert_eq(run(["predict", "--help"]).stdout());
     expect_file!["help/bench.txt"].assert_eq(run(["bench", "--help"]).stdout());

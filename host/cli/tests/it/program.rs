@@ -110,18 +110,18 @@ impl Run {
 ///
 /// `model` is a path from the root of the repository.
 pub(crate) fn component(model: &str) -> PathBuf {
+    component_with(model, &[])
+}
+
+/// As [`component`], with options of `tensorlet build`.
+pub(crate) fn component_with(model: &str, options: &[&str]) -> PathBuf {
     static COMPONENTS: Mutex<BTreeMap<String, Arc<OnceLock<PathBuf>>>> =
         Mutex::new(BTreeMap::new());
 
-    let slot = Arc::clone(
-        COMPONENTS
-            .lock()
-            .unwrap()
-            .entry(model.to_owned())
-            .or_default(),
-    );
+    let key = [&[model], options].concat().join(" ");
+    let slot = Arc::clone(COMPONENTS.lock().unwrap().entry(key.clone()).or_default());
     slot.get_or_init(|| {
-        let name: String = model
+        let name: String = key
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
             .collect();
@@ -132,13 +132,13 @@ pub(crate) fn component(model: &str) -> PathBuf {
         let guard = BUILDING
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        run([
-            OsStr::new("build"),
+        let build = [
+            "build".as_ref(),
             model.as_os_str(),
-            OsStr::new("-o"),
+            "-o".as_ref(),
             path.as_os_str(),
-        ])
-        .stdout();
+        ];
+        run(build.into_iter().chain(options.iter().map(OsStr::new))).stdout();
         drop(guard);
         path
     })

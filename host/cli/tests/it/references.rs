@@ -182,7 +182,7 @@ fn predict(hosts: &Hosts, inputs: Vec<NamedTensor>) -> BTreeMap<String, Tensor> 
 }
 
 #[track_caller]
-fn agree(found: &Tensor, expected: &Tensor, what: &str) {
+pub(crate) fn agree(found: &Tensor, expected: &Tensor, what: &str) {
     agree_within(TOLERANCE, found, expected, what);
 }
 
@@ -200,7 +200,7 @@ fn agree_within(tolerance: f32, found: &Tensor, expected: &Tensor, what: &str) {
     assert!(worst <= tolerance, "{what}: differs by {worst}");
 }
 
-fn case_folder(model: &str, case: &str) -> PathBuf {
+pub(crate) fn case_folder(model: &str, case: &str) -> PathBuf {
     repository("models")
         .join(model)
         .join("reference")
@@ -214,7 +214,7 @@ fn file_name(name: &str) -> String {
     )
 }
 
-fn read_npy(path: &Path) -> Tensor {
+pub(crate) fn read_npy(path: &Path) -> Tensor {
     let file = BufReader::new(File::open(path).unwrap());
     let npy = NpyFile::new(file).unwrap();
     let dims = npy.shape().iter().map(|&dim| dim as u32).collect();

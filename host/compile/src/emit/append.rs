@@ -10,18 +10,17 @@
 //!                         ─ code       … + bodies
 //! ```
 
-use std::ops::Range;
-
 use tensorlet_plan::TileSpec;
 use wasm_encoder::{
-    Component, ComponentSectionId, ConstExpr, Encode, Function, Module, RawSection, RefType,
-    SectionId, TableSection, TableType, ValType,
+    Component, ConstExpr, Encode, Function, Module, RawSection, RefType, SectionId, TableSection,
+    TableType, ValType,
 };
 use wasmparser::{
     BinaryReader, BinaryReaderError, ImportSectionReader, TableInit, TypeRef, TypeSectionReader,
 };
 
 use super::tile_function;
+use crate::sections::{Section, core_module, sections, text};
 
 /// The sections that get new entries at their end.
 const EXTENDED: [SectionId; 4] = [
@@ -80,42 +79,8 @@ pub fn table_size(component: &[u8]) -> Result<u32, String> {
     Ok(Table::read(module, section)?.size)
 }
 
-/// A section of a module or component.
-pub(super) struct Section {
-    pub(super) id: u8,
-    pub(super) content: Range<usize>,
-}
-
-/// Returns the sections of a module or component.
-pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section>, String> {
-    if !bytes.starts_with(b"\0asm") {
-        return Err("expected WebAssembly, found other bytes".into());
-    }
-    let read = || -> Result<Vec<Section>, BinaryReaderError> {
-        let mut reader = BinaryReader::new(bytes, 0);
-        let _magic_and_version = reader.read_u64()?;
-        let mut sections = vec![];
-        while !reader.eof() {
-            let id = reader.read_u8()?;
-            let content = reader.read_reader()?.range();
-            sections.push(Section { id, content });
-        }
-        Ok(sections)
-    };
-    read().map_err(text)
-}
-
 fn find(sections: &[Section], id: SectionId) -> Option<&Section> {
     sections.iter().find(|section| section.id == u8::from(id))
-}
-
-/// Returns where the component's own core module is.
-fn core_module(sections: &[Section]) -> Result<Range<usize>, String> {
-    sections
-        .iter()
-        .find(|section| section.id == ComponentSectionId::CoreModule as u8)
-        .map(|module| module.content.clone())
-        .ok_or_else(|| "expected a component with a core module, found none".into())
 }
 
 fn append_to_module(module: &[u8], functions: &[Function]) -> Result<Vec<u8>, String> {
@@ -288,10 +253,6 @@ impl Table {
             )),
         }
     }
-}
-
-fn text(error: BinaryReaderError) -> String {
-    error.to_string()
 }
 
 fn reader<'a>(module: &'a [u8], section: &Section) -> BinaryReader<'a> {

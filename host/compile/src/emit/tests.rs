@@ -490,7 +490,7 @@ fn all_else_stays_as_it_was() {
     let before = component(&module);
     let after = append_functions(&before, &[storing()]).unwrap();
     let sections = |module: &[u8]| -> Vec<(u8, Vec<u8>)> {
-        super::append::sections(module)
+        crate::sections::sections(module)
             .unwrap()
             .into_iter()
             .map(|section| (section.id, module[section.content].to_vec()))
@@ -518,7 +518,7 @@ fn a_module_without_elements_gets_some() {
     let module = core_module(Elements::Functions((&[]).into()), false);
     let appended = append_functions(&component(&module), &[storing()]).unwrap();
     wasmparser::validate(&appended).unwrap();
-    let ids = super::append::sections(core(&appended)).unwrap();
+    let ids = crate::sections::sections(core(&appended)).unwrap();
     let ids: Vec<u8> = ids.iter().map(|section| section.id).collect();
     assert_eq!(ids, [1, 2, 3, 4, 5, 7, 9, 10, 11, 0]);
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use tensorlet_protocol::ErrorBody;
+use tensorlet_protocol::metadata::{Live, ModelReady, Ready};
 
 use super::json;
 use super::target::Target;
@@ -13,12 +14,12 @@ use crate::rescue::HttpError;
 use crate::state::Shared;
 
 pub(super) async fn live() -> Response {
-    json(&json!({ "live": true }))
+    json(&Live { live: true })
 }
 
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let is_ready = shared.is_ready();
-    (status(is_ready), json(&json!({ "ready": is_ready }))).into_response()
+    let ready = shared.is_ready();
+    (status(ready), json(&Ready { ready })).into_response()
 }
 
 /// One that is loaded when it is called is ready.
@@ -32,11 +33,16 @@ pub(super) async fn model_ready(
     let is_ready =
         ready.map_err(|error| HttpError::of_call(error, &target))? && !shared.is_stopping();
     let body = if is_ready {
-        json!({ "name": target.model, "ready": true })
+        json(&ModelReady {
+            name: &target.model,
+            ready: true,
+        })
     } else {
-        json!({ "error": "Model version not ready" })
+        json(&ErrorBody {
+            error: "Model version not ready",
+        })
     };
-    Ok((status(is_ready), json(&body)).into_response())
+    Ok((status(is_ready), body).into_response())
 }
 
 fn status(is_ready: bool) -> StatusCode {

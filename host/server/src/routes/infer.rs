@@ -7,19 +7,20 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use tensorlet_protocol::{
+    EncodedResponse, InferOptions, InferRequest, InferResponse, InvalidRequest, JSON_LEN_HEADER,
+};
 use tensorlet_repository::{CallOptions, Predicted};
 use tensorlet_tensor::NamedTensor;
 
 use super::target::Target;
 use crate::clock::now;
-use crate::codec::error::Quoted;
-use crate::codec::{EncodedResponse, InferRequest, InferResponse};
 use crate::codec_threads::COPIED_PER_PARSED;
-use crate::rescue::{HttpError, HttpErrorKind};
+use crate::rescue::HttpError;
 use crate::state::Shared;
 
 /// How many bytes of a body are JSON; tensors in binary follow.
-const JSON_LEN: HeaderName = HeaderName::from_static("inference-header-content-length");
+const JSON_LEN: HeaderName = HeaderName::from_static(JSON_LEN_HEADER);
 
 /// About as many bytes of JSON are as much work to write as one number.
 const NUMBER_BYTES: usize = 12;
@@ -36,12 +37,9 @@ pub(super) async fn infer(
     let body = shared.bodies.read(&shared.config, &headers, body).await?;
     let bytes = body.bytes.clone();
     let work = reading_work(bytes.len(), json_len);
-    let parsed = shared
-        .codec
-        .run(work, move || InferRequest::parse(&bytes, json_len));
-    let mut request = parsed.await?;
+    let parsed = shared.codec.run(work, move || parse(&bytes, json_len));
+    let (inputs, request) = parsed.await?;
 
-    let inputs = std::mem::take(&mut request.inputs);
     let options = CallOptions {
         // A time that the clock cannot tell does not come.
         deadline: request
@@ -69,14 +67,18 @@ fn json_len(headers: &HeaderMap) -> Result<Option<usize>, HttpError> {
     let Some(header) = headers.get(JSON_LEN) else {
         return Ok(None);
     };
-    let text = header.to_str().unwrap_or_default();
-    text.parse().map(Some).map_err(|_| {
-        let found = Quoted(text);
-        let message = format!(
-            "header Inference-Header-Content-Length: expected a number of bytes, found {found}"
-        );
-        HttpError::new(HttpErrorKind::Malformed, message)
-    })
+    Ok(InferRequest::json_len(header.as_bytes()).map(Some)?)
+}
+
+fn parse(
+    body: &[u8],
+    json_len: Option<usize>,
+) -> Result<(Vec<NamedTensor>, InferOptions), InvalidRequest> {
+    let InferRequest {
+        inputs, options, ..
+    } = InferRequest::parse(body, json_len)?;
+    let inputs = inputs.into_iter().map(|input| input.into_tensor());
+    Ok((inputs.collect(), options))
 }
 
 /// Returns how many bytes of JSON are as much work as this body.
@@ -93,7 +95,7 @@ fn writing_work(outputs: &[(&NamedTensor, bool)]) -> usize {
     outputs.iter().map(work).sum()
 }
 
-fn encode(model_name: &str, request: &InferRequest, predicted: &Predicted) -> EncodedResponse {
+fn encode(model_name: &str, request: &InferOptions, predicted: &Predicted) -> EncodedResponse {
     let response = InferResponse {
         model_name,
         model_version: &predicted.version.to_string(),

@@ -4,9 +4,13 @@
 
 mod models;
 
+use std::fs;
 use std::sync::LazyLock;
 
-use tensorlet_stock_host::{DatumType, Instance, NamedTensor, PredictError, Tensor, imports};
+use tensorlet_compile::AnswererKind;
+use tensorlet_stock_host::{
+    AnswerError, DatumType, Instance, NamedTensor, PredictError, Tensor, Verdict, answer, imports,
+};
 use wasmtime::{Config, InstanceAllocationStrategy};
 
 use models::{Array, EFFICIENTNET, MAGIKA, Model};
@@ -97,6 +101,29 @@ fn efficientnet_lite0_answers_as_onnx_runtime_does() {
 #[test]
 fn components_import_nothing() {
     assert_eq!(imports(&MAGIKA_COMPONENT).unwrap(), [""; 0]);
+}
+
+#[test]
+fn components_answer_for_files() {
+    let answer = |component: &[u8], file: &str| {
+        let file = fs::read(models::repository(file)).unwrap();
+        answer(&Config::new(), component, &file).unwrap()
+    };
+    let magika = models::build_answering(&MAGIKA, AnswererKind::Bytes);
+    assert_eq!(imports(&magika).unwrap(), [""; 0]);
+    let verdict = answer(&magika, "models/samples/primes.py").unwrap();
+    let Verdict::Labels(labels) = verdict else {
+        panic!("expected labels, found {verdict:?}");
+    };
+    assert_eq!(labels[0].label, "python");
+    assert!(labels[0].score > 0.99, "{labels:?}");
+
+    let efficientnet = models::build_answering(&EFFICIENTNET, AnswererKind::Picture);
+    let error = answer(&efficientnet, "models/samples/primes.py").unwrap_err();
+    assert!(matches!(error, AnswerError::InvalidFile(_)), "{error:?}");
+    // The same file is a model as well.
+    let mut instance = Instance::new(&Config::new(), &efficientnet).unwrap();
+    check(&mut instance, &EFFICIENTNET, "coffee");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use npyz::NpyFile;
-use tensorlet_compile::{BuildOptions, GuestParts};
+use tensorlet_compile::{AnswererKind, Answers, BuildOptions, GuestParts};
 use tensorlet_runtime::{Engine, EngineConfig};
 
 /// A model, and how `model.toml` has its inputs.
@@ -49,8 +49,23 @@ impl Model {
     }
 }
 
-/// Makes a component, as `tensorlet build` does.
+/// Makes a component, as `tensorlet build` does of an ONNX file.
 pub(crate) fn build(model: &Model) -> Vec<u8> {
+    build_with(model, None)
+}
+
+/// Makes a component that answers, as `tensorlet build` does of a folder.
+pub(crate) fn build_answering(model: &Model, kind: AnswererKind) -> Vec<u8> {
+    let read = |name: &str| fs::read_to_string(model.folder().join(name)).unwrap();
+    let answers = Answers {
+        kind,
+        model_toml: read("model.toml"),
+        labels: Some(read("labels.txt")),
+    };
+    build_with(model, Some(answers))
+}
+
+fn build_with(model: &Model, answers: Option<Answers>) -> Vec<u8> {
     let config = EngineConfig {
         cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")),
         quick_compile: true,
@@ -66,17 +81,41 @@ pub(crate) fn build(model: &Model) -> Vec<u8> {
             )
         })
     };
-    let [lean, with_tract, no_offload] =
-        ["lean.wasm", "predictor.wasm", "no-offload.wasm"].map(part);
+    let parts = [
+        "lean.wasm",
+        "predictor.wasm",
+        "no-offload.wasm",
+        "answerer-picture.wasm",
+        "answerer-bytes.wasm",
+        "answerer-audio.wasm",
+        "no-answer.wasm",
+        "http.wasm",
+    ];
+    let [
+        lean,
+        with_tract,
+        no_offload,
+        picture,
+        bytes,
+        audio,
+        no_answer,
+        http,
+    ] = parts.map(part);
     let parts = GuestParts {
         lean: &lean,
         with_tract: &with_tract,
         no_offload: &no_offload,
+        picture_answerer: &picture,
+        bytes_answerer: &bytes,
+        audio_answerer: &audio,
+        no_answer: &no_answer,
+        http: &http,
     };
     let options = BuildOptions {
         name: model.name.into(),
         version: "1".into(),
         inputs: vec![model.input.parse().unwrap()],
+        answers,
         ..BuildOptions::default()
     };
     let onnx = model.folder().join("model.onnx");
@@ -84,7 +123,7 @@ pub(crate) fn build(model: &Model) -> Vec<u8> {
     built.component
 }
 
-fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(path)
