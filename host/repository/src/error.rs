@@ -154,6 +154,42 @@ impl From<CallError<PredictError>> for ServeError {
     }
 }
 
+/// Why a file has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The model takes tensors and no files: nobody declared how it is to be used. Fault: caller. Do not retry.
+    #[error("expected a model that takes files, found one that takes tensors")]
+    NoAnswerer,
+    /// The file is not what the model takes. Fault: caller. Do not retry.
+    #[error("file: expected {expected}, found {found}")]
+    InvalidFile {
+        /// What the model takes.
+        expected: String,
+        /// What the file is.
+        found: String,
+    },
+    /// A call has no outputs, or what answers for files failed as a model can.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+impl From<tensorlet_runtime::AnswerError> for AnswerError {
+    fn from(error: tensorlet_runtime::AnswerError) -> Self {
+        use tensorlet_runtime::AnswerError as Runtime;
+
+        let kind = match error {
+            Runtime::InvalidFile { expected, found } => {
+                return Self::InvalidFile { expected, found };
+            }
+            Runtime::Call(ref error) => predict_kind(error),
+            Runtime::Failed(_) => ServeErrorKind::Failed,
+            _ => ServeErrorKind::Host,
+        };
+        Self::Serve(ServeError::new(kind, error.to_string()).because(Arc::new(error)))
+    }
+}
+
 fn predict_kind(error: &PredictError) -> ServeErrorKind {
     match error.kind() {
         PredictErrorKind::InvalidInput => ServeErrorKind::InvalidInput,

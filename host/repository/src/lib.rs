@@ -43,10 +43,12 @@ mod version;
 
 pub use breaker::BreakerConfig;
 pub use config::{LoadWhen, ModelConfig, RepositoryConfig, Source, WarmUp};
-pub use error::{ControlError, ServeError, ServeErrorKind, VersionError};
+pub use error::{AnswerError, ControlError, ServeError, ServeErrorKind, VersionError};
 pub use policy::{Labels, VersionPolicy};
 pub use rate::RateLimit;
-pub use repository::{Drained, IndexEntry, ModelMetadata, Predicted, Repository, Selector};
+pub use repository::{
+    Answered, Drained, IndexEntry, ModelMetadata, Predicted, Repository, Selector,
+};
 pub use source::is_name;
 pub use statistics::{LoadedStatistics, Statistics, VersionStatistics};
 pub use tensorlet_batch::CallOptions;

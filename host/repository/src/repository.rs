@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use event_listener::{Event, Listener as _};
+use tensorlet_answer::Answer;
 use tensorlet_batch::CallOptions;
 use tensorlet_runtime::{Description, Engine};
 use tensorlet_tensor::NamedTensor;
@@ -14,7 +15,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::clock::now;
 use crate::config::RepositoryConfig;
-use crate::error::{ControlError, ServeError, ServeErrorKind};
+use crate::error::{AnswerError, ControlError, ServeError, ServeErrorKind};
 use crate::host::Host;
 use crate::keeper::Keeper;
 use crate::policy::Labels;
@@ -49,6 +50,16 @@ pub struct Predicted {
     /// The outputs, in the signature's order.
     pub outputs: Vec<NamedTensor>,
     /// The version that computed them.
+    pub version: u64,
+}
+
+/// What a model says of a file, and which version it was.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Answered {
+    /// What it says.
+    pub answer: Answer,
+    /// The version that says it.
     pub version: u64,
 }
 
@@ -214,6 +225,39 @@ impl Repository {
             }
         });
         self.shared.note(&span, result)
+    }
+
+    /// Answers what a file is or holds, if the model was declared how, and waits for that. The file is decoded in a sandbox; the calls that it
+    /// takes are executed as by [`Repository::predict_blocking`].
+    ///
+    /// # Errors
+    /// If there is no answer: see [`AnswerError`].
+    pub fn answer_blocking(
+        &self,
+        model: &str,
+        selector: &Selector,
+        file: &[u8],
+        options: CallOptions,
+    ) -> Result<Answered, AnswerError> {
+        let span = call_span(model);
+        span.in_scope(|| {
+            loop {
+                let version = self.shared.resolve(model, selector)?;
+                match version.find() {
+                    Found::Ready(served) => {
+                        let number = version.number;
+                        span.record("version", number);
+                        let answer = served.answer_blocking(file, options)?;
+                        return Ok(Answered {
+                            answer,
+                            version: number,
+                        });
+                    }
+                    Found::Loading(listener) => listener.wait(),
+                    found => not_served(&version, found)?,
+                }
+            }
+        })
     }
 
     /// Says what a model takes and gives, loading it if it has never been loaded.

@@ -3,16 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use tensorlet_answer::Answer;
 use tensorlet_batch::{CallOptions, Scheduler, SchedulerConfig, Snapshot};
 use tensorlet_runtime::{
-    CallOptions as RuntimeOptions, Description, LoadOptions, Model, PredictError,
+    Answerer, CallOptions as RuntimeOptions, Description, LoadOptions, Model, PredictError,
 };
 use tensorlet_tensor::{Dim, NamedTensor, Signature, Tensor};
 
 use crate::breaker::Breaker;
 use crate::clock::now;
 use crate::config::{ModelConfig, WarmUp};
-use crate::error::{ServeError, ServeErrorKind, VersionError};
+use crate::error::{AnswerError, ServeError, ServeErrorKind, VersionError};
 use crate::execution::Execution;
 use crate::host::Host;
 use crate::rate::Bucket;
@@ -25,8 +26,13 @@ pub(crate) struct Served {
     config: Arc<ModelConfig>,
     /// There until it is dropped.
     scheduler: Option<Scheduler<Execution>>,
+    /// What answers for files, if it was declared how.
+    answerer: Option<Answerer>,
     bucket: Option<Mutex<Bucket>>,
 }
+
+/// What the compiler keeps in the description of a model of which a `model.toml` says how it is used.
+const MODEL_TOML_KEY: &str = "model.toml";
 
 impl Served {
     /// Loads a component, warms it up, and starts its workers.
@@ -47,6 +53,10 @@ impl Served {
             }
             tracing::debug!(error = &error as &dyn std::error::Error, path = %file.path.display(), "the warm-up failed");
         }
+        let answerer = match model.description().metadata.contains_key(MODEL_TOML_KEY) {
+            true => host.engine.load_answerer(&file.path, &config.limits)?,
+            false => None,
+        };
         let execution = Execution::new(
             model,
             config.execution_timeout,
@@ -60,6 +70,7 @@ impl Served {
             host: Arc::clone(host),
             config: Arc::clone(config),
             scheduler: Some(Scheduler::start(execution, scheduler)?),
+            answerer,
             bucket: config.rate.map(|rate| Mutex::new(Bucket::new(rate))),
         })
     }
@@ -104,6 +115,39 @@ impl Served {
     ) -> Result<Vec<NamedTensor>, ServeError> {
         let options = self.admit(options)?;
         Ok(self.scheduler().predict(inputs, options)?)
+    }
+
+    /// Answers for a file, on this thread, with as many calls as it takes. All of it ends at the deadline, or when it has taken as long as an
+    /// execution may.
+    pub(crate) fn answer_blocking(
+        self: &Arc<Self>,
+        file: &[u8],
+        options: CallOptions,
+    ) -> Result<Answer, AnswerError> {
+        let answerer = self.answerer.as_ref().ok_or(AnswerError::NoAnswerer)?;
+        let default = self.config.default_timeout;
+        let default = default.unwrap_or(self.config.execution_timeout);
+        let deadline = options.deadline.or_else(|| now().checked_add(default));
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+        let options = CallOptions {
+            deadline,
+            ..options
+        };
+        // What answers is told that a call failed; whoever asks is told why.
+        let failed = Arc::new(Mutex::new(None));
+        let (served, failure) = (Arc::clone(self), Arc::clone(&failed));
+        let answer = answerer.answer(file, timeout, move |inputs| {
+            served.predict_blocking(inputs, options).map_err(|error| {
+                let reason = error.to_string();
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                reason
+            })
+        });
+        let failure = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failure {
+            Some(error) => Err(error.into()),
+            None => Ok(answer?),
+        }
     }
 
     /// Lets a call in that the rate and the circuit breaker allow, with its deadline.

@@ -73,7 +73,7 @@ impl Instance {
 
         let component = match exports.pre.instantiate(&mut store) {
             Ok(component) => component,
-            Err(error) => return Err(instantiate_error(&store, error)),
+            Err(error) => return Err(instantiate_error(&store.data().limiter, error)),
         };
         store.data_mut().limiter.begin(exports.gauge.clone());
         let func = |store: &mut Store<StoreState>, index| {
@@ -226,35 +226,39 @@ impl Instance {
         self.calls = self.calls.saturating_add(1);
         result.map_err(|error| {
             self.is_broken = true;
-            self.call_error(limit, error)
+            call_error(&self.store.data().limiter, limit, error)
         })
     }
+}
 
-    fn call_error(&self, limit: TimeLimit, error: wasmtime::Error) -> PredictError {
-        if error.is::<DeadlinePassed>() {
-            return limit.exceeded();
-        }
-        let limiter = &self.store.data().limiter;
-        if let Some(refused_bytes) = limiter.refused_bytes() {
-            return memory_error(limiter.limit_bytes(), refused_bytes);
-        }
-        PredictError::because(
-            PredictErrorKind::Trapped,
-            "the model trapped",
-            error.into_boxed_dyn_error(),
-        )
+/// Says why a call ended in the middle.
+pub(crate) fn call_error(
+    limiter: &MemoryLimiter,
+    limit: TimeLimit,
+    error: wasmtime::Error,
+) -> PredictError {
+    if error.is::<DeadlinePassed>() {
+        return limit.exceeded();
     }
+    if let Some(refused_bytes) = limiter.refused_bytes() {
+        return memory_error(limiter.limit_bytes(), refused_bytes);
+    }
+    PredictError::because(
+        PredictErrorKind::Trapped,
+        "the model trapped",
+        error.into_boxed_dyn_error(),
+    )
 }
 
 /// How long a call may take.
 #[derive(Clone, Copy)]
-struct TimeLimit {
+pub(crate) struct TimeLimit {
     timeout: Option<Duration>,
-    deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl TimeLimit {
-    fn from_now(timeout: Option<Duration>) -> Self {
+    pub(crate) fn from_now(timeout: Option<Duration>) -> Self {
         Self {
             timeout,
             // A time that the clock cannot tell does not come.
@@ -270,7 +274,8 @@ impl TimeLimit {
     }
 }
 
-fn instantiate_error(store: &Store<StoreState>, error: wasmtime::Error) -> PredictError {
+/// Says why a component was not instantiated.
+pub(crate) fn instantiate_error(limiter: &MemoryLimiter, error: wasmtime::Error) -> PredictError {
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         let message = "as many instances are alive as the engine may have";
         return PredictError::because(
@@ -279,7 +284,6 @@ fn instantiate_error(store: &Store<StoreState>, error: wasmtime::Error) -> Predi
             error.into_boxed_dyn_error(),
         );
     }
-    let limiter = &store.data().limiter;
     if let Some(refused_bytes) = limiter.refused_bytes() {
         return memory_error(limiter.limit_bytes(), refused_bytes);
     }

@@ -21,6 +21,7 @@
 #![deny(unsafe_code)]
 
 pub mod accelerator;
+mod answerer;
 mod batched;
 pub mod cache;
 pub mod composed;
@@ -38,6 +39,7 @@ mod watchdog;
 mod wit;
 
 pub use accelerator::{Accelerator, Cpu, CpuOptions};
+pub use answerer::{AnswerError, Answerer};
 pub use config::{CallOptions, EngineConfig, Limits, LoadOptions, Reuse};
 pub use engine::Engine;
 pub use error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};

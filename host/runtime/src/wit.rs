@@ -2,6 +2,7 @@
 //!
 //! Wasmtime compares them with the component's own types before the first call.
 
+use tensorlet_answer::{self as answer, Answer};
 use tensorlet_plan::Description;
 use tensorlet_tensor::{self as ours, NamedTensor, Signature};
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -66,7 +67,7 @@ pub(crate) struct NamedTensorIn<'a> {
 }
 
 /// A tensor that the guest claims to have computed.
-#[derive(ComponentType, Lift)]
+#[derive(ComponentType, Lift, Lower)]
 #[component(record)]
 pub(crate) struct TensorOut {
     #[component(name = "datum-type")]
@@ -75,8 +76,8 @@ pub(crate) struct TensorOut {
     data: Vec<u8>,
 }
 
-/// A named tensor that the guest claims to have computed.
-#[derive(ComponentType, Lift)]
+/// A named tensor that the guest claims to have computed, or that is given to a guest as if another had.
+#[derive(ComponentType, Lift, Lower)]
 #[component(record)]
 pub(crate) struct NamedTensorOut {
     name: String,
@@ -114,7 +115,7 @@ pub(crate) struct DescriptionOut {
     metadata: Vec<(String, String)>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(ComponentType, Lift, Lower)]
 #[component(record)]
 pub(crate) struct InvalidInput {
     input: String,
@@ -122,7 +123,7 @@ pub(crate) struct InvalidInput {
     found: String,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(ComponentType, Lift, Lower)]
 #[component(variant)]
 pub(crate) enum PredictError {
     #[component(name = "invalid-input")]
@@ -133,6 +134,89 @@ pub(crate) enum PredictError {
 
 /// What `predict` returns.
 pub(crate) type PredictResult = Result<Vec<NamedTensorOut>, PredictError>;
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct LabelScore {
+    label: String,
+    score: f32,
+    #[component(name = "instead-of")]
+    instead_of: Option<String>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct SpeechSegment {
+    start: f64,
+    end: f64,
+    peak: f32,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct Speech {
+    segments: Vec<SpeechSegment>,
+    scores: Vec<f32>,
+}
+
+/// What a model says about a file.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum Verdict {
+    #[component(name = "labels")]
+    Labels(Vec<LabelScore>),
+    #[component(name = "speech")]
+    Speech(Speech),
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct InvalidFile {
+    pub(crate) expected: String,
+    pub(crate) found: String,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum AnswerError {
+    #[component(name = "invalid-file")]
+    InvalidFile(InvalidFile),
+    #[component(name = "failed")]
+    Failed(String),
+    #[component(name = "undeclared")]
+    Undeclared,
+}
+
+/// What `answer` returns.
+pub(crate) type AnswerResult = Result<Verdict, AnswerError>;
+
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Labels(labels) => {
+                let label = |LabelScore {
+                                 label,
+                                 score,
+                                 instead_of,
+                             }| answer::LabelScore {
+                    label,
+                    score,
+                    instead_of,
+                };
+                Self::Labels(labels.into_iter().map(label).collect())
+            }
+            Verdict::Speech(Speech { segments, scores }) => {
+                let segment = |SpeechSegment { start, end, peak }| answer::Segment {
+                    start_s: start,
+                    end_s: end,
+                    peak,
+                };
+                let segments = segments.into_iter().map(segment).collect();
+                Self::Speech(answer::Speech { segments, scores })
+            }
+        }
+    }
+}
 
 impl<'a> NamedTensorIn<'a> {
     pub(crate) fn new((name, tensor): &'a NamedTensor) -> Self {
@@ -146,6 +230,17 @@ impl<'a> NamedTensorIn<'a> {
 }
 
 impl NamedTensorOut {
+    pub(crate) fn of((name, tensor): NamedTensor) -> Self {
+        let (datum_type, dims, data) = tensor.into_parts();
+        let datum_type = datum_type_to_wit(datum_type);
+        let tensor = TensorOut {
+            datum_type,
+            dims,
+            data,
+        };
+        Self { name, tensor }
+    }
+
     /// Checks that the bytes fit the dims.
     pub(crate) fn check(self) -> Result<NamedTensor, String> {
         let TensorOut {
@@ -154,7 +249,7 @@ impl NamedTensorOut {
             data,
         } = self.tensor;
         let tensor = ours::Tensor::new(datum_type_from_wit(datum_type), dims, data)
-            .map_err(|error| format!("output `{}`: {error}", self.name))?;
+            .map_err(|error| format!("`{}`: {error}", self.name))?;
         Ok((self.name, tensor))
     }
 }

@@ -11,7 +11,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tensorlet_protocol::{ErrorBody, InvalidRequest, InvalidRequestKind, to_json};
-use tensorlet_repository::{ControlError, ServeError, ServeErrorKind};
+use tensorlet_repository::{AnswerError, ControlError, ServeError, ServeErrorKind};
 
 /// The `Retry-After` of an error that does not say when.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -34,6 +34,10 @@ pub(crate) enum HttpErrorKind {
     Malformed,
     /// The protocol has it, and this server does not.
     Unsupported,
+    /// The body is not a file that the model takes.
+    InvalidFile,
+    /// The model takes no files.
+    NoAnswerer,
     /// The body is compressed.
     ContentEncoding,
     /// The body is longer than one may be.
@@ -84,6 +88,8 @@ impl HttpErrorKind {
     const ALL: &[Self] = &[
         Self::Malformed,
         Self::Unsupported,
+        Self::InvalidFile,
+        Self::NoAnswerer,
         Self::ContentEncoding,
         Self::TooLarge,
         Self::BodyTimeout,
@@ -119,6 +125,8 @@ impl HttpErrorKind {
             Self::Serve(Serve::InvalidOutput) => (500, "invalid_output", Retry::No),
             Self::Serve(_) => (500, "host", Retry::No),
             Self::Malformed => (400, "malformed", Retry::No),
+            Self::InvalidFile => (400, "invalid_file", Retry::No),
+            Self::NoAnswerer => (404, "no_answer", Retry::No),
             Self::NoControl => (403, "no_control", Retry::No),
             Self::NoSuchPath => (404, "no_such_path", Retry::No),
             Self::NothingToControl => (404, "nothing_to_control", Retry::No),
@@ -186,6 +194,22 @@ impl HttpError {
         Self {
             retry_after: error.after(),
             ..Self::new(HttpErrorKind::Serve(kind), message).because(error)
+        }
+    }
+
+    /// Makes the error of answering for a file.
+    pub(crate) fn of_answer(error: AnswerError, target: &impl fmt::Display) -> Self {
+        match error {
+            AnswerError::Serve(error) => Self::of_call(error, target),
+            AnswerError::InvalidFile { .. } => {
+                Self::new(HttpErrorKind::InvalidFile, error.to_string())
+            }
+            AnswerError::NoAnswerer => Self::new(
+                HttpErrorKind::NoAnswerer,
+                "expected a model that was built with a model.toml which says how files become inputs and outputs become answers, found \
+                 one without: it takes tensors, at `infer`",
+            ),
+            _ => Self::new(HttpErrorKind::Internal, error.to_string()),
         }
     }
 

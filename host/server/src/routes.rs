@@ -6,12 +6,14 @@
 //! | `GET /v2/health/live`, `GET /v2/health/ready` | whether it runs, whether it takes calls |
 //! | `GET /v2/models/MODEL`, `GET /v2/models/MODEL/ready` | what a model takes and gives, whether it takes calls |
 //! | `POST /v2/models/MODEL/infer` | a call |
+//! | `POST /v2/models/MODEL/answer` | a file, for models of which a `model.toml` says how it becomes inputs and outputs an answer |
 //! | `POST /v2/repository/index` | all models |
 //! | `POST /v2/repository/models/MODEL/load`, `…/unload`, `…/rollback` | the control of a model |
 //! | `GET /metrics` | metrics, for Prometheus |
 //!
-//! After `/v2/models/MODEL` may come `/versions/VERSION` or `/labels/LABEL`. Labels and `rollback` are no part of the protocol.
+//! After `/v2/models/MODEL` may come `/versions/VERSION` or `/labels/LABEL`. Labels, `answer` and `rollback` are no part of the protocol.
 
+mod answer;
 mod control;
 mod health;
 mod infer;
@@ -55,7 +57,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         router = router
             .route(&model, get(metadata::model))
             .route(&format!("{model}/ready"), get(health::model_ready))
-            .route(&format!("{model}/infer"), post(infer::infer));
+            .route(&format!("{model}/infer"), post(infer::infer))
+            .route(&format!("{model}/answer"), post(answer::answer));
     }
     router
         .fallback(async || HttpError::new(HttpErrorKind::NoSuchPath, "Not Found"))

@@ -9,6 +9,9 @@ use crate::codec_threads::CodecThreads;
 use crate::config::ServerConfig;
 use crate::metrics::HttpMetrics;
 
+/// How many files are answered for at a time, for each thread that large bodies may take: most of them wait for their model.
+const ANSWERS_A_THREAD: usize = 4;
+
 /// What all requests of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -16,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
     pub(crate) bodies: BodyBudget,
     pub(crate) codec: CodecThreads,
+    /// Threads that answer for files, apart from those for bodies, as they wait for models.
+    pub(crate) answers: CodecThreads,
     pub(crate) metrics: HttpMetrics,
     is_stopping: AtomicBool,
 }
@@ -26,6 +31,7 @@ impl Shared {
             repository,
             bodies: BodyBudget::new(config.max_bodies_bytes),
             codec: CodecThreads::new(config.codec_threads),
+            answers: CodecThreads::new(config.codec_threads * ANSWERS_A_THREAD),
             metrics: HttpMetrics::default(),
             config,
             is_stopping: AtomicBool::new(false),

@@ -197,8 +197,9 @@ mod tests {
         at: u64,
         executions: u32,
     ) -> Vec<u32> {
-        let now =
-            |index: u32| start + Duration::from_secs(at) + Duration::from_micros(u64::from(index) * 200);
+        let now = |index: u32| {
+            start + Duration::from_secs(at) + Duration::from_micros(u64::from(index) * 200)
+        };
         let sizes = (0..executions).map(|index| {
             let rows = pace.rows(1, MOST, MOST, now(index));
             pace.learn(rows, Duration::from_secs_f64(cost(rows) / 1e6), now(index));

@@ -178,3 +178,53 @@ fn an_address_that_is_taken_is_an_error() {
         "{error}"
     );
 }
+
+#[test]
+fn answers_for_files() {
+    let models = folder();
+    for model in ["magika", "efficientnet-lite0"] {
+        let dir = models.path().join(model).join("1");
+        fs::create_dir_all(&dir).unwrap();
+        fs::copy(
+            component(&format!("models/{model}")),
+            dir.join("model.wasm"),
+        )
+        .unwrap();
+    }
+    put(models.path(), 1);
+    let server = Server::start(&[], models.path());
+    let post = |model: &str, file: &[u8]| {
+        let url = format!("{}/v2/models/{model}/answer", server.url);
+        let mut response = agent().post(url).send(file).unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        let body: Value = serde_json::from_str(&text).unwrap();
+        (response.status().as_u16(), body)
+    };
+    let picture = fs::read(crate::program::repository("models/samples/coffee.png")).unwrap();
+
+    let (status, body) = post("efficientnet-lite0", &picture);
+    assert_eq!(
+        (status, &body["model_version"]),
+        (200, &json!("1")),
+        "{body}"
+    );
+    assert_eq!(body["labels"][0]["label"], "espresso", "{body}");
+    let (_, body) = post("magika", &picture);
+    assert_eq!(body["labels"][0]["label"], "png", "{body}");
+
+    let (status, body) = post("efficientnet-lite0", b"no picture");
+    assert_eq!(status, 400, "{body}");
+    assert!(
+        body["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("file: expected "),
+        "{body}"
+    );
+    let (status, body) = post("add", &picture);
+    assert_eq!(status, 404, "{body}");
+    assert!(
+        body["error"].as_str().unwrap().contains("takes tensors"),
+        "{body}"
+    );
+}

@@ -101,6 +101,7 @@ impl Models {
                 ("failed", counters.failed_calls),
                 ("invalid_input", refused.invalid_input),
                 ("shed", refused.full),
+                ("overloaded", refused.overloaded),
                 ("draining", refused.draining + gone.drained),
                 ("deadline_exceeded_arriving", refused.deadline_exceeded),
                 ("deadline_exceeded_queued", gone.deadline_queued),
@@ -139,6 +140,20 @@ impl Models {
             "How long calls waited before each execution",
             &NANOS,
             delays,
+        )?;
+        let waits = self.one(|loaded| &loaded.calls.counters.batch_wait_nanos);
+        writer.histograms(
+            "batch_wait",
+            "How much of that they waited for others though a worker was free",
+            &NANOS,
+            waits,
+        )?;
+        let is_overloaded = self.one(|loaded| f64::from(u8::from(loaded.calls.is_overloaded)));
+        writer.gauges(
+            "overloaded",
+            "Whether more calls come than can be answered, so that the queue is kept short (1) or not (0)",
+            None,
+            is_overloaded,
         )
     }
 
@@ -163,6 +178,13 @@ impl Models {
         writer.gauges("free_workers", "Workers that wait for calls", None, free)?;
         let times = self.one(|loaded| &loaded.calls.counters.execution_nanos);
         writer.histograms("execution", "How long executions took", &NANOS, times)?;
+        let times = self.one(|loaded| &loaded.calls.counters.copy_nanos);
+        writer.histograms(
+            "copy",
+            "How long it took to join calls and to split outputs",
+            &NANOS,
+            times,
+        )?;
         let sizes = self.one(|loaded| &loaded.calls.counters.batch_size_rows);
         writer.histograms(
             "batch_size",

@@ -38,6 +38,8 @@ fn every_kind_has_an_answer() {
         Serve(Host)              500 host                 No
         Malformed                400 malformed            No
         Unsupported              501 unsupported          No
+        InvalidFile              400 invalid_file         No
+        NoAnswerer               404 no_answer            No
         ContentEncoding          415 content_encoding     No
         TooLarge                 413 too_large            No
         BodyTimeout              408 body_timeout         No

@@ -268,7 +268,11 @@ fn better_levels_are_let_in_to_a_longer_queue() {
         script.push(5 * index, call("waits"));
     }
     let at = 200;
-    assert_eq!(script.offer(at, call("h")), Ok(()), "the end of the first period");
+    assert_eq!(
+        script.offer(at, call("h")),
+        Ok(()),
+        "the end of the first period"
+    );
     for _ in 0..5 {
         script.push(at, call("waits"));
     }
