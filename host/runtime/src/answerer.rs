@@ -44,8 +44,11 @@ struct Shared {
 struct State {
     limiter: MemoryLimiter,
     deadline: Option<Instant>,
-    predict: Box<dyn FnMut(Vec<NamedTensor>) -> Result<Vec<NamedTensor>, String> + Send>,
+    predict: Box<Predict>,
 }
+
+/// Computes outputs, or says why not.
+type Predict = dyn FnMut(Vec<NamedTensor>) -> Result<Vec<NamedTensor>, String> + Send;
 
 /// Why a file has no answer.
 #[derive(Debug, thiserror::Error)]
