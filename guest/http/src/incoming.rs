@@ -62,7 +62,7 @@ impl Request for Incoming {
     }
 
     fn header(&self, name: &str) -> Option<Vec<u8>> {
-        self.headers.get(&name.to_owned()).into_iter().next()
+        self.headers.get(name).into_iter().next()
     }
 
     fn read(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Truncated> {
