@@ -51,7 +51,8 @@ struct Step {
     run: fn(&Shell) -> Result<()>,
 }
 
-/// What clippy, docs and tests cover: all but the predictor, which compiles for its own target only.
+/// What clippy, docs and tests cover: all but the predictor, which compiles for its own target only. Clippy on the workspaces of their own, the
+/// stock host and the handler, would check another Wasmtime for minutes: `cargo xtask stock --clippy` does it.
 const PACKAGES: [&str; 3] = ["--workspace", "--exclude", "tensorlet-predictor"];
 
 /// Runs every check and stops at the first that fails.
@@ -88,7 +89,7 @@ fn clippy(sh: &Shell) -> Result<()> {
     guest::clippy(sh)?;
     let options = ["--release", "--all-targets"];
     cmd!(sh, "cargo clippy {options...} {PACKAGES...} -- -D warnings").run()?;
-    stock::clippy(sh)
+    Ok(())
 }
 
 fn docs(sh: &Shell) -> Result<()> {

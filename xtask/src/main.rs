@@ -51,7 +51,7 @@ enum Command {
     /// Builds the predictor components, target/guest/lean.wasm and target/guest/predictor.wasm
     Guest(guest::Options),
     /// Builds a host that handles requests as Spin does, and a handler that asks a model; tests and benches run both
-    Stock,
+    Stock(stock::Options),
     /// Builds the optimised CLI, target/release/tensorlet, predictor included
     Build,
     /// Compiles the models under models/ and predicts with them on real files
@@ -84,7 +84,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Setup => setup::run(&sh, setup::Piece::ALL),
         Command::Guest(options) => guest::run(&sh, options),
-        Command::Stock => stock::run(&sh),
+        Command::Stock(options) => stock::run(&sh, options),
         Command::Build => build::run(&sh),
         Command::Demo => demo::run(&sh),
         Command::Test => test::run(&sh),

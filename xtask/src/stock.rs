@@ -24,10 +24,21 @@ const HANDLER_DIR: &str = "target/stock";
 /// What is needed to build them, and what runs beside them.
 pub(crate) const PIECES: &[Piece] = &[Piece::Cc, Piece::HandlerTarget, Piece::WasmtimeServe];
 
+/// What to do with them.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Run clippy on them instead, which checks another Wasmtime for minutes
+    #[arg(long)]
+    clippy: bool,
+}
+
 /// Sets up, and builds both.
-pub(crate) fn run(sh: &Shell) -> Result<()> {
+pub(crate) fn run(sh: &Shell, options: &Options) -> Result<()> {
     setup::run(sh, PIECES)?;
-    build(sh)
+    match options.clippy {
+        true => clippy(sh),
+        false => build(sh),
+    }
 }
 
 /// Builds the host, and the handler where its target is there.
@@ -52,7 +63,7 @@ pub(crate) fn check_format(sh: &Shell) -> Result<()> {
 }
 
 /// Runs clippy on both.
-pub(crate) fn clippy(sh: &Shell) -> Result<()> {
+fn clippy(sh: &Shell) -> Result<()> {
     let deny = ["--", "-D", "warnings"];
     host(sh, "clippy").args(deny).run()?;
     if handler_target::is_there(sh) {
