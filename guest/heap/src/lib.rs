@@ -13,7 +13,7 @@
 //!                        └─────────────────── Spare ───────────────────────┘
 //! ```
 //!
-//! - [`pages`] hands out linear memory.
+//! - `pages` hands out linear memory.
 
 #![deny(unsafe_code)]
 #![expect(

@@ -4,7 +4,7 @@
 //! segments cover more than half of the range from the first to the last of them, or where that range is small. All else is copied, segment by segment, into every
 //! instance: for a host that makes an instance for each request, all weights at each request.
 //!
-//! A snapshot leaves out what is zero. A model whose weights are mostly zeros would be copied, so [`densify`] writes some of the zeros down, the shortest
+//! A snapshot leaves out what is zero. A model whose weights are mostly zeros would be copied, so `densify` writes some of the zeros down, the shortest
 //! runs first, until the segments cover more than half.
 
 use std::collections::BTreeMap;
