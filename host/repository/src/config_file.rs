@@ -20,7 +20,7 @@
 //! default_priority_level = 2
 //!
 //! [dynamic_batching.default_queue_policy]
-//! max_queue_size = 1024                # calls
+//! max_queue_size = 128                 # calls
 //! overload = "shed"                    # or "queue"
 //! default_timeout_microseconds = 500000
 //!

@@ -42,11 +42,14 @@ async fn everything_is_counted() {
         tensorlet_queued_rows gauge
         tensorlet_circuit_open gauge
         tensorlet_queue_delay_seconds histogram
+        tensorlet_batch_wait_seconds histogram
+        tensorlet_overloaded gauge
         tensorlet_batches_total counter
         tensorlet_padding_rows_total counter
         tensorlet_running_batches gauge
         tensorlet_free_workers gauge
         tensorlet_execution_seconds histogram
+        tensorlet_copy_seconds histogram
         tensorlet_batch_size_rows histogram
         tensorlet_pool_slots gauge
         tensorlet_memory_bytes gauge
