@@ -28,7 +28,7 @@ use self::ledger::{AccountId, Ledger, TicketId};
 use crate::watchdog::now;
 
 /// How often one that waits looks whether another has had enough.
-const RECHECK: Duration = Duration::from_millis(2);
+const RECHECK: Duration = Duration::from_micros(200);
 
 thread_local! {
     /// The turn in which this thread executes a call.

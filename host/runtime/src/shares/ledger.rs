@@ -15,7 +15,7 @@ const CREDIT: Duration = Duration::from_millis(50);
 const GRANULARITY: Duration = Duration::from_millis(2);
 
 /// How long one runs at least before it is asked to pause.
-const LEAST_RUN: Duration = Duration::from_micros(500);
+const LEAST_RUN: Duration = Duration::from_micros(100);
 
 /// How long after one was asked to pause another begins even so.
 const OVERDUE: Duration = Duration::from_millis(10);
