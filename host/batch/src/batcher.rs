@@ -327,11 +327,6 @@ impl<C> Batcher<C> {
         }
         let rows = call.rows.get();
         let group = self.groups.of(&call.free_dims);
-        // A model of which larger batches have not been tried may answer many times as many calls in a moment.
-        let is_learning = group.is_some_and(|group| group.is_learning(&self.config, rows, now));
-        if is_learning && !self.overload.is_overloaded() {
-            return !is_full;
-        }
         let wanted = group.map_or(rows, |group| group.best_rows(&self.config, rows, now));
         let level = u64::from(self.config.is_better_than_default(call.priority));
         let length = Length {

@@ -109,12 +109,6 @@ impl<C> Group<C> {
         }
     }
 
-    /// Reports whether it is still being learnt how many rows a batch should have, if its first call has `first`.
-    pub(crate) fn is_learning(&self, config: &BatchConfig, first: u32, now: Instant) -> bool {
-        let most_rows = config.max_batch_size.get();
-        config.joins_when_faster() && self.pace.is_learning(first, most_rows, now)
-    }
-
     /// Returns how many rows a batch should have, if its first call has `first`.
     pub(crate) fn best_rows(&self, config: &BatchConfig, first: u32, now: Instant) -> u32 {
         let most_rows = config.max_batch_size.get();

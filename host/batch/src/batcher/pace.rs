@@ -101,11 +101,6 @@ impl Pace {
         rows_of(best).clamp(first.min(most), most)
     }
 
-    /// Reports whether a larger class is to be tried, so that it is not known yet how many rows a second can be answered.
-    pub(crate) fn is_learning(&self, first: u32, most: u32, now: Instant) -> bool {
-        self.choose(first, most, now).1.is_some()
-    }
-
     /// Returns the best class, and one that is to be tried.
     fn choose(&self, first: u32, most: u32, now: Instant) -> (usize, Option<usize>) {
         let base = class_of(first);
@@ -327,7 +322,6 @@ mod tests {
         assert_eq!(pace.rows(3, MOST, 8, now), 8, "tries the next class");
         assert_eq!(pace.rows(3, MOST, 7, now), 4, "but not with too few");
         assert_eq!(pace.best_rows(3, MOST, now), 4);
-        assert!(pace.is_learning(3, MOST, now) && !pace.is_learning(3, 4, now));
         assert_eq!(pace.rows(100, MOST, MOST, now), 64);
         assert_eq!(pace.rows(2, 2, MOST, now), 2);
     }
