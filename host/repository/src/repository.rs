@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use event_listener::{Event, Listener as _};
+use event_listener::{Event, EventListener, Listener as _};
 use tensorlet_answer::Answer;
 use tensorlet_batch::CallOptions;
 use tensorlet_runtime::{Description, Engine};
@@ -19,6 +19,7 @@ use crate::error::{AnswerError, ControlError, ServeError, ServeErrorKind};
 use crate::host::Host;
 use crate::keeper::Keeper;
 use crate::policy::Labels;
+use crate::served::Served;
 use crate::shared::Shared;
 use crate::statistics::{self, Refusals, Statistics};
 use crate::version::{Found, Version, VersionState};
@@ -75,6 +76,16 @@ pub struct ModelMetadata {
     pub versions: Vec<u64>,
     /// What the component says.
     pub description: Description,
+}
+
+/// What one look for the version of a call finds.
+enum Looked {
+    /// The version, by its number.
+    Ready(u64, Arc<Served>),
+    /// It is being loaded; look again when that ends.
+    Loading(EventListener),
+    /// Another one has taken its place.
+    Again,
 }
 
 /// One line of [`Repository::index`].
@@ -173,25 +184,12 @@ impl Repository {
     ) -> Result<Predicted, ServeError> {
         let span = call_span(model);
         let call = async {
-            loop {
-                let version = self.shared.resolve(model, selector)?;
-                match version.find() {
-                    Found::Ready(served) => {
-                        let number = version.number;
-                        Span::current().record("version", number);
-                        let outputs = served.predict(inputs, options).await?;
-                        return Ok(Predicted {
-                            outputs,
-                            version: number,
-                        });
-                    }
-                    Found::Loading(listener) => listener.await,
-                    found => not_served(&version, found)?,
-                }
-            }
+            let (version, served) = self.find(model, selector).await?;
+            let outputs = served.predict(inputs, options).await?;
+            Ok(Predicted { outputs, version })
         };
         let result = call.instrument(span.clone()).await;
-        self.shared.note(&span, result)
+        result.inspect_err(|error| self.shared.note(&span, error))
     }
 
     /// Executes a call as [`Repository::predict`] does, and waits for it: on this thread if it is alone and a worker is free.
@@ -207,24 +205,11 @@ impl Repository {
     ) -> Result<Predicted, ServeError> {
         let span = call_span(model);
         let result = span.in_scope(|| {
-            loop {
-                let version = self.shared.resolve(model, selector)?;
-                match version.find() {
-                    Found::Ready(served) => {
-                        let number = version.number;
-                        span.record("version", number);
-                        let outputs = served.predict_blocking(inputs, options)?;
-                        return Ok(Predicted {
-                            outputs,
-                            version: number,
-                        });
-                    }
-                    Found::Loading(listener) => listener.wait(),
-                    found => not_served(&version, found)?,
-                }
-            }
+            let (version, served) = self.find_blocking(model, selector)?;
+            let outputs = served.predict_blocking(inputs, options)?;
+            Ok(Predicted { outputs, version })
         });
-        self.shared.note(&span, result)
+        result.inspect_err(|error| self.shared.note(&span, error))
     }
 
     /// Answers what a file is or holds, if the model was declared how, and waits for that. The file is decoded in a sandbox; the calls that it
@@ -240,22 +225,59 @@ impl Repository {
         options: CallOptions,
     ) -> Result<Answered, AnswerError> {
         let span = call_span(model);
-        span.in_scope(|| {
-            loop {
-                let version = self.shared.resolve(model, selector)?;
-                match version.find() {
-                    Found::Ready(served) => {
-                        let number = version.number;
-                        span.record("version", number);
-                        let answer = served.answer_blocking(file, options)?;
-                        return Ok(Answered {
-                            answer,
-                            version: number,
-                        });
-                    }
-                    Found::Loading(listener) => listener.wait(),
-                    found => not_served(&version, found)?,
-                }
+        let result = span.in_scope(|| {
+            let (version, served) = self.find_blocking(model, selector)?;
+            let answer = served.answer_blocking(file, options)?;
+            Ok(Answered { answer, version })
+        });
+        result.inspect_err(|error| {
+            if let AnswerError::Serve(error) = error {
+                self.shared.note(&span, error);
+            }
+        })
+    }
+
+    /// Finds the version of a call, and waits until it is loaded.
+    async fn find(
+        &self,
+        model: &str,
+        selector: &Selector,
+    ) -> Result<(u64, Arc<Served>), ServeError> {
+        loop {
+            match self.look(model, selector)? {
+                Looked::Ready(number, served) => return Ok((number, served)),
+                Looked::Loading(listener) => listener.await,
+                Looked::Again => {}
+            }
+        }
+    }
+
+    /// As [`Repository::find`], on this thread.
+    fn find_blocking(
+        &self,
+        model: &str,
+        selector: &Selector,
+    ) -> Result<(u64, Arc<Served>), ServeError> {
+        loop {
+            match self.look(model, selector)? {
+                Looked::Ready(number, served) => return Ok((number, served)),
+                Looked::Loading(listener) => listener.wait(),
+                Looked::Again => {}
+            }
+        }
+    }
+
+    fn look(&self, model: &str, selector: &Selector) -> Result<Looked, ServeError> {
+        let version = self.shared.resolve(model, selector)?;
+        Ok(match version.find() {
+            Found::Ready(served) => {
+                Span::current().record("version", version.number);
+                Looked::Ready(version.number, served)
+            }
+            Found::Loading(listener) => Looked::Loading(listener),
+            found => {
+                not_served(&version, found)?;
+                Looked::Again
             }
         })
     }

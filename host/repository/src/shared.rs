@@ -14,7 +14,7 @@ use crate::config::RepositoryConfig;
 use crate::entry::Entry;
 use crate::error::{ControlError, ServeError, ServeErrorKind};
 use crate::host::Host;
-use crate::repository::{IndexEntry, Predicted, Selector};
+use crate::repository::{IndexEntry, Selector};
 use crate::source::FoundModel;
 use crate::statistics::Refusals;
 use crate::version::{Version, VersionState};
@@ -259,16 +259,9 @@ impl Shared {
     }
 
     /// Counts a refusal, and tells the call's span how it ended.
-    pub(crate) fn note(
-        &self,
-        span: &Span,
-        result: Result<Predicted, ServeError>,
-    ) -> Result<Predicted, ServeError> {
-        if let Err(error) = &result {
-            span.record("error", tracing::field::debug(error.kind()));
-            self.refusals.count(error.kind());
-        }
-        result
+    pub(crate) fn note(&self, span: &Span, error: &ServeError) {
+        span.record("error", tracing::field::debug(error.kind()));
+        self.refusals.count(error.kind());
     }
 
     /// Unloads what has not been called for long, or does not fit any more.
