@@ -13,7 +13,7 @@
 //!                        └─────────────────── Spare ───────────────────────┘
 //! ```
 //!
-//! - `pages` hands out linear memory.
+//! - [`Linear`] is what dlmalloc asks for memory, in other components as well; `pages` is where it comes from here.
 
 #![deny(unsafe_code)]
 #![expect(
@@ -21,6 +21,7 @@
     reason = "the fence around the allocator: raw memory in, raw memory out"
 )]
 
+mod linear;
 mod pages;
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -29,6 +30,7 @@ use std::ptr;
 
 use dlmalloc::Dlmalloc;
 
+pub use crate::linear::{Linear, PAGE_BYTES, Source, grow};
 use crate::pages::Pages;
 pub use crate::pages::Spare;
 
@@ -39,7 +41,7 @@ const MALLOC_ALIGN_BYTES: usize = 2 * size_of::<usize>();
 pub struct Heap(UnsafeCell<State>);
 
 struct State {
-    blocks: Dlmalloc<Pages>,
+    blocks: Dlmalloc<Linear<Pages>>,
     /// How many blocks of it are allocated.
     block_count: usize,
     /// Where kept blocks lie.
@@ -78,7 +80,7 @@ impl Heap {
             "the room is a part of the spare memory"
         );
         Self(UnsafeCell::new(State {
-            blocks: Dlmalloc::new_with_allocator(Pages::new(spare, room_bytes)),
+            blocks: Dlmalloc::new_with_allocator(Linear(Pages::new(spare, room_bytes))),
             block_count: 0,
             kept: Kept {
                 base: spare.base(),
@@ -175,8 +177,8 @@ impl State {
             return;
         }
         // SAFETY: no block is allocated, and the allocator that has notes in this memory is replaced.
-        let pages = unsafe { self.blocks.allocator().wiped(self.kept.len) };
-        self.blocks = Dlmalloc::new_with_allocator(pages);
+        let pages = unsafe { self.blocks.allocator().0.wiped(self.kept.len) };
+        self.blocks = Dlmalloc::new_with_allocator(Linear(pages));
         // What is not used of the room is there for blocks.
         self.kept.room = self.kept.len;
     }

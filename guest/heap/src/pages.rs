@@ -3,8 +3,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 
-/// The size of a page of linear memory.
-const PAGE_BYTES: usize = 64 << 10;
+use crate::linear::{Source, grow};
 
 /// Memory that an instance has from the beginning. As it is zero, it takes no bytes in a component.
 #[repr(C, align(16))]
@@ -72,7 +71,10 @@ impl Pages {
             grown: Cell::new((ptr::null_mut(), 0)),
         }
     }
+}
 
+// SAFETY: spare memory is this source's alone, what grows is new; both are handed out once.
+unsafe impl Source for Pages {
     fn take(&self, size: usize) -> Option<*mut u8> {
         let next = self.next.get();
         if size <= self.len - next.min(self.len) {
@@ -87,54 +89,5 @@ impl Pages {
             _ => (first, pages.addr() + size - first.addr()),
         });
         Some(pages)
-    }
-}
-
-/// Grows memory by `size` bytes and returns where they begin.
-fn grow(size: usize) -> Option<*mut u8> {
-    #[cfg(target_arch = "wasm32")]
-    {
-        let previous = core::arch::wasm32::memory_grow(0, size.div_ceil(PAGE_BYTES));
-        (previous != usize::MAX).then(|| ptr::with_exposed_provenance_mut(previous * PAGE_BYTES))
-    }
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        let _ = size;
-        None
-    }
-}
-
-// SAFETY: `take` returns memory that was handed out to nobody else, and never takes it back.
-unsafe impl dlmalloc::Allocator for Pages {
-    fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
-        let size = size.next_multiple_of(PAGE_BYTES);
-        match self.take(size) {
-            Some(base) => (base, size, 0),
-            None => (ptr::null_mut(), 0, 0),
-        }
-    }
-
-    fn remap(&self, _: *mut u8, _: usize, _: usize, _: bool) -> *mut u8 {
-        ptr::null_mut()
-    }
-
-    fn free_part(&self, _: *mut u8, _: usize, _: usize) -> bool {
-        false
-    }
-
-    fn free(&self, _: *mut u8, _: usize) -> bool {
-        false
-    }
-
-    fn can_release_part(&self, _: u32) -> bool {
-        false
-    }
-
-    fn allocates_zeros(&self) -> bool {
-        true
-    }
-
-    fn page_size(&self) -> usize {
-        PAGE_BYTES
     }
 }

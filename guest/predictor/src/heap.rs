@@ -24,8 +24,9 @@ use std::hash::RandomState;
 use std::ptr::{self, NonNull};
 
 use dlmalloc::Dlmalloc;
+use tensorlet_heap::{Linear, PAGE_BYTES, grow};
 
-use crate::pages::{self, PAGE_BYTES, Pages};
+use crate::pages::{self, Pages};
 
 #[cfg_attr(target_arch = "wasm32", global_allocator)]
 static HEAP: Global = Global(UnsafeCell::new(Heap::new()));
@@ -135,8 +136,8 @@ enum Phase {
 
 struct Heap {
     phase: Phase,
-    resident: Dlmalloc<Pages>,
-    scratch: Dlmalloc<Pages>,
+    resident: Dlmalloc<Linear<Pages>>,
+    scratch: Dlmalloc<Linear<Pages>>,
     /// Where the scratch part begins; `usize::MAX` when there is none.
     scratch_base: usize,
     /// How many blocks of the scratch part are allocated.
@@ -150,8 +151,8 @@ impl Heap {
     const fn new() -> Self {
         Self {
             phase: Phase::Start,
-            resident: Dlmalloc::new_with_allocator(Pages::Resident),
-            scratch: Dlmalloc::new_with_allocator(Pages::Scratch),
+            resident: Dlmalloc::new_with_allocator(Linear(Pages::Resident)),
+            scratch: Dlmalloc::new_with_allocator(Linear(Pages::Scratch)),
             scratch_base: usize::MAX,
             scratch_blocks: 0,
             ordinal: 0,
@@ -257,13 +258,13 @@ impl Heap {
         let scratch = ptr::with_exposed_provenance_mut::<u8>(self.scratch_base);
         // SAFETY: the scratch part holds no allocated block, and its allocator is replaced below.
         unsafe { ptr::write_bytes(scratch, 0, pages::end() - self.scratch_base) };
-        self.scratch = Dlmalloc::new_with_allocator(Pages::Scratch);
+        self.scratch = Dlmalloc::new_with_allocator(Linear(Pages::Scratch));
         self.scratch_base = usize::MAX;
         pages::join()
     }
 }
 
-fn raw_alloc(part: &mut Dlmalloc<Pages>, layout: Layout, zeroed: bool) -> *mut u8 {
+fn raw_alloc(part: &mut Dlmalloc<Linear<Pages>>, layout: Layout, zeroed: bool) -> *mut u8 {
     // SAFETY: a layout's size and alignment are valid.
     unsafe {
         if zeroed {
@@ -290,10 +291,10 @@ impl Trace {
     fn new() -> Option<Self> {
         let ordinals_len = TRACED_BYTES / 16;
         let alive_len = TRACED_ALLOCATIONS / 8;
-        let base = pages::grow(ordinals_len * 4 + alive_len + PAGE_BYTES)?;
+        let base = grow(ordinals_len * 4 + alive_len + PAGE_BYTES)?;
         // SAFETY: fresh zeroed memory that nobody else knows of, as large as the two slices together.
         unsafe {
-            let ordinals = ptr::with_exposed_provenance_mut::<u32>(base);
+            let ordinals = base.cast::<u32>();
             let alive = ordinals.add(ordinals_len).cast::<u8>();
             Some(Self {
                 ordinals: std::slice::from_raw_parts_mut(ordinals, ordinals_len),

@@ -8,10 +8,10 @@
 //! └────────── kept ────────────┘                     └──── dropped ──────────────┘
 //! ```
 
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-/// The size of a page of linear memory.
-pub(crate) const PAGE_BYTES: usize = 64 << 10;
+use tensorlet_heap::{PAGE_BYTES, Source, grow};
 
 /// Whether there is room set aside for resident pages, and a scratch part above it.
 static IS_SPLIT: AtomicBool = AtomicBool::new(false);
@@ -38,7 +38,7 @@ pub(crate) enum Pages {
 /// Sets `room_bytes` aside for resident pages and returns where the scratch part begins, or `None` when memory is
 /// short.
 pub(crate) fn split(room_bytes: usize) -> Option<usize> {
-    let base = grow(room_bytes)?;
+    let base = grow(room_bytes)?.expose_provenance();
     let scratch_base = base + room_bytes.next_multiple_of(PAGE_BYTES);
     RESIDENT_NEXT.store(base, Relaxed);
     RESIDENT_END.store(scratch_base, Relaxed);
@@ -54,20 +54,6 @@ pub(crate) fn join() -> usize {
     RESIDENT_END.load(Relaxed)
 }
 
-/// Grows memory by at least `size` bytes and returns where they begin.
-pub(crate) fn grow(size: usize) -> Option<usize> {
-    #[cfg(target_arch = "wasm32")]
-    {
-        let previous = core::arch::wasm32::memory_grow(0, size.div_ceil(PAGE_BYTES));
-        (previous != usize::MAX).then(|| previous * PAGE_BYTES)
-    }
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        let _ = size;
-        None
-    }
-}
-
 /// Returns where memory ends.
 pub(crate) fn end() -> usize {
     #[cfg(target_arch = "wasm32")]
@@ -80,53 +66,22 @@ pub(crate) fn end() -> usize {
     }
 }
 
-impl Pages {
-    fn take(self, size: usize) -> Option<usize> {
-        let next = RESIDENT_NEXT.load(Relaxed);
-        let fits = size <= RESIDENT_END.load(Relaxed) - next;
-        match self {
-            Self::Resident if fits => Some(RESIDENT_NEXT.swap(next + size, Relaxed)),
-            Self::Resident if IS_SPLIT.load(Relaxed) => None,
-            Self::Resident | Self::Scratch => grow(size),
-        }
-    }
-}
-
 #[expect(
     unsafe_code,
     reason = "the fence through which dlmalloc gets linear memory"
 )]
-// SAFETY: `take` returns whole pages that were handed out to nobody else, and never takes them back.
-unsafe impl dlmalloc::Allocator for Pages {
-    fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
-        let size = size.next_multiple_of(PAGE_BYTES);
-        match self.take(size) {
-            Some(base) => (std::ptr::with_exposed_provenance_mut(base), size, 0),
-            None => (std::ptr::null_mut(), 0, 0),
+// SAFETY: these are whole pages that were handed out to nobody else: the next of a range, or what memory has grown by.
+unsafe impl Source for Pages {
+    fn take(&self, size: usize) -> Option<*mut u8> {
+        let next = RESIDENT_NEXT.load(Relaxed);
+        let fits = size <= RESIDENT_END.load(Relaxed) - next;
+        match self {
+            Self::Resident if fits => {
+                let base = RESIDENT_NEXT.swap(next + size, Relaxed);
+                Some(ptr::with_exposed_provenance_mut(base))
+            }
+            Self::Resident if IS_SPLIT.load(Relaxed) => None,
+            Self::Resident | Self::Scratch => grow(size),
         }
-    }
-
-    fn remap(&self, _: *mut u8, _: usize, _: usize, _: bool) -> *mut u8 {
-        std::ptr::null_mut()
-    }
-
-    fn free_part(&self, _: *mut u8, _: usize, _: usize) -> bool {
-        false
-    }
-
-    fn free(&self, _: *mut u8, _: usize) -> bool {
-        false
-    }
-
-    fn can_release_part(&self, _: u32) -> bool {
-        false
-    }
-
-    fn allocates_zeros(&self) -> bool {
-        true
-    }
-
-    fn page_size(&self) -> usize {
-        PAGE_BYTES
     }
 }
