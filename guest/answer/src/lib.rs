@@ -77,7 +77,7 @@ pub use answerer::Answerer;
 pub use error::{AnswerError, InvalidFile, NoAnswerer};
 pub use model_toml::{
     AudioInput, BytesInput, Channels, Confidence, Constant, Filter, InvalidConstant,
-    InvalidModelToml, Layout, ModelToml, PictureInput, Postprocess, Preprocess, SpeechSegments,
-    State, TopK,
+    InvalidModelToml, LABELS_KEY, Layout, MODEL_TOML_KEY, ModelToml, PictureInput, Postprocess,
+    Preprocess, SpeechSegments, State, TopK,
 };
 pub use outputs::InvalidOutput;

@@ -25,6 +25,12 @@ use self::reader::{Table, Value, parse_document};
 use crate::answerer::Answerer;
 use crate::error::NoAnswerer;
 
+/// The metadata of a component that holds the `model.toml` of which it was built.
+pub const MODEL_TOML_KEY: &str = "model.toml";
+
+/// The metadata of a component that holds the file of labels that the `model.toml` names.
+pub const LABELS_KEY: &str = "labels";
+
 /// The longest `model.toml` that is read, in bytes. Bounds the number of its entries, too.
 const MAX_LEN_BYTES: usize = 1 << 20;
 

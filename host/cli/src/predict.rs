@@ -11,12 +11,6 @@ use crate::args::PredictArgs;
 use crate::progress::Progress;
 use crate::settings::{Purpose, Settings};
 
-/// The metadata that holds the model.toml of a component, as `tensorlet build` found it.
-pub(crate) const MODEL_TOML_KEY: &str = "model.toml";
-
-/// The metadata that holds the file of labels that the model.toml names.
-pub(crate) const LABELS_KEY: &str = "labels";
-
 /// Loads the component and predicts.
 pub(crate) fn run(args: &PredictArgs, settings: &Settings) -> Result<()> {
     let mut limits = Limits::default();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tensorlet_answer::Answer;
+use tensorlet_answer::{Answer, MODEL_TOML_KEY};
 use tensorlet_batch::{CallOptions, Scheduler, SchedulerConfig, Snapshot};
 use tensorlet_runtime::{
     Answerer, CallOptions as RuntimeOptions, Description, LoadOptions, Model, PredictError,
@@ -30,9 +30,6 @@ pub(crate) struct Served {
     answerer: Option<Answerer>,
     bucket: Option<Mutex<Bucket>>,
 }
-
-/// What the compiler keeps in the description of a model of which a `model.toml` says how it is used.
-const MODEL_TOML_KEY: &str = "model.toml";
 
 impl Served {
     /// Loads a component, warms it up, and starts its workers.

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use tensorlet_answer::{Constant, InvalidConstant, ModelToml, Preprocess};
+use tensorlet_answer::{
+    Constant, InvalidConstant, LABELS_KEY, MODEL_TOML_KEY, ModelToml, Preprocess,
+};
 use tensorlet_compile::{AnswererKind, Answers, BuildOptions, Literal};
 use tensorlet_tensor::DatumType;
 
 use crate::args::BuildArgs;
 use crate::exit::Failure;
 use crate::output_file;
-use crate::predict::{LABELS_KEY, MODEL_TOML_KEY};
 use crate::units::hex;
 
 /// The version of a model that nobody gave one: the first, as model repositories count.

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tensorlet_answer::{Answer, Answerer, ModelToml};
+use tensorlet_answer::{Answer, Answerer, LABELS_KEY, MODEL_TOML_KEY, ModelToml};
 use tensorlet_runtime::{CallOptions, Model};
 
-use super::{LABELS_KEY, MODEL_TOML_KEY};
 use crate::args::PredictArgs;
 use crate::clock::timed;
 use crate::exit::Failure;
