@@ -105,28 +105,26 @@ struct Subject {
     /// What it may refuse.
     takes: &'static str,
     refused: CompileErrorKind,
-    failed: CompileErrorKind,
 }
 
 const PREDICTOR: Subject = Subject {
     name: "predictor",
     takes: "model",
     refused: CompileErrorKind::Unsupported,
-    failed: CompileErrorKind::Predictor,
 };
 
 const ANSWERER: Subject = Subject {
     name: "answerer",
     takes: "model.toml",
     refused: CompileErrorKind::Answerer,
-    failed: CompileErrorKind::Predictor,
 };
 
 impl Subject {
     /// Has the core module call `prepare` otherwise, so that it survives what removes the export.
     fn rename_prepare(self, component: &[u8]) -> Result<Vec<u8>, CompileError> {
         trim::rename_core_export(component.to_vec(), PREPARE, CORE_PREPARE).map_err(|reason| {
-            CompileError::new(self.failed, format!("the {}: {reason}", self.name))
+            let message = format!("the {}: {reason}", self.name);
+            CompileError::new(CompileErrorKind::Predictor, message)
         })
     }
 
@@ -137,7 +135,8 @@ impl Subject {
 
     fn failed(self, error: wasmtime::Error) -> CompileError {
         let message = format!("the {} failed while it was prepared", self.name);
-        CompileError::because(self.failed, message, error.into_boxed_dyn_error())
+        let source = error.into_boxed_dyn_error();
+        CompileError::because(CompileErrorKind::Predictor, message, source)
     }
 }
 
@@ -158,7 +157,7 @@ impl<'a> Instrumented<'a> {
             .map_err(|error| subject.failed(error))?;
         let component = engine.component(&instrumented).map_err(|error| {
             let message = format!("the {} does not compile", subject.name);
-            CompileError::because(subject.failed, message, error)
+            CompileError::because(CompileErrorKind::Predictor, message, error)
         })?;
         Ok(Self {
             subject,
