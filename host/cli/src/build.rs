@@ -23,8 +23,11 @@ use crate::output_file;
 use crate::progress::Progress;
 use crate::settings::{Purpose, Settings};
 
-/// The compiler's stages, writing the file, and compiling it for this machine.
-const STAGES: u64 = 9;
+/// The compiler's stages.
+pub(crate) const COMPILE_STAGES: u64 = 7;
+
+/// The same, writing the file, and compiling it for this machine.
+const STAGES: u64 = COMPILE_STAGES + 2;
 
 /// Compiles the model, writes the component, compiles that for this machine into the cache, and prints a summary.
 pub(crate) fn run(args: &BuildArgs, settings: &Settings) -> Result<()> {

@@ -23,6 +23,7 @@ use self::kubernetes::SpinApp;
 use self::models::Model;
 pub(crate) use self::names::is_kebab_case;
 use crate::args::DeploySpinArgs;
+use crate::build::COMPILE_STAGES;
 use crate::exit::Failure;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -38,9 +39,6 @@ const KUBERNETES: &str = "spinapp.yaml";
 /// The name of an application of several models.
 const DEFAULT_APP_NAME: &str = "models";
 
-/// The stages of compiling a model, which may be all there is to be done.
-const STAGES: u64 = 8;
-
 /// Writes a Spin application of the models and says what to do with it.
 pub(crate) fn spin(args: &DeploySpinArgs, settings: &Settings) -> Result<()> {
     let folder = Folder::new(&args.output, args.force)?;
@@ -49,7 +47,7 @@ pub(crate) fn spin(args: &DeploySpinArgs, settings: &Settings) -> Result<()> {
 
     let mut models = vec![];
     for path in &args.models {
-        let progress = Progress::new(STAGES);
+        let progress = Progress::new(COMPILE_STAGES);
         models.push(Model::read(path, settings, &progress)?);
     }
     check_names(&models)?;
