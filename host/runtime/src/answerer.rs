@@ -181,6 +181,7 @@ fn predict(
 ) -> wasmtime::Result<(wit::PredictResult,)> {
     let inputs: Result<Vec<NamedTensor>, String> =
         inputs.into_iter().map(NamedTensorOut::check).collect();
+    let inputs = inputs.map_err(|reason| format!("input {reason}"));
     let outputs = inputs.and_then(|inputs| (store.data_mut().predict)(inputs));
     let result = outputs
         .map(|outputs| outputs.into_iter().map(NamedTensorOut::of).collect())

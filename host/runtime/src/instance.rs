@@ -146,6 +146,7 @@ impl Instance {
         let outputs: Result<Vec<NamedTensor>, String> =
             outputs.into_iter().map(|output| output.check()).collect();
         outputs
+            .map_err(|reason| format!("output {reason}"))
             .and_then(|outputs| check_outputs(&self.signature, &bindings, outputs))
             .map_err(|reason| PredictError::new(PredictErrorKind::InvalidOutput, reason))
     }

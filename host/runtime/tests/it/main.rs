@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod answers;
 #[path = "../../../../guest/executor/tests/it/builder.rs"]
 #[expect(dead_code, reason = "the executor's tests use more of it")]
 mod builder;

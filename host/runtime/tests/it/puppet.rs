@@ -45,13 +45,20 @@ pub(crate) enum Answer {
 
 /// Returns the puppet, a component.
 pub(crate) fn component() -> Vec<u8> {
-    let mut module = wat::parse_str(include_str!("puppet.wat")).unwrap();
+    encode(
+        include_str!("puppet.wat"),
+        "import tensorlet:model/offload@0.1.0; include tensorlet:model/model@0.1.0;",
+    )
+}
+
+/// Makes a component of a module, given what it imports and exports.
+pub(crate) fn encode(module: &str, world: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(module).unwrap();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let mut resolve = Resolve::default();
     resolve.push_path(wit).unwrap();
-    let world = "package test:puppet;
-        world puppet { import tensorlet:model/offload@0.1.0; include tensorlet:model/model@0.1.0; }";
-    let package = resolve.push_str("puppet.wit", world).unwrap();
+    let world = format!("package test:puppet; world puppet {{ {world} }}");
+    let package = resolve.push_str("puppet.wit", &world).unwrap();
     let world = resolve.select_world(&[package], None).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     let mut encoder = ComponentEncoder::default();

@@ -1,0 +1,136 @@
+//! Answerers, good ones and hostile ones.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tensorlet_answer::Answer;
+use tensorlet_runtime::{
+    AnswerError, Answerer, Engine, EngineConfig, Limits, LoadErrorKind, PredictErrorKind,
+};
+
+use crate::puppet::encode;
+
+const WORLD: &str = "import tensorlet:model/predict@0.1.0; export tensorlet:model/answer@0.1.0;";
+
+/// Puts components into one, as `tensorlet build` does.
+fn compose(parts: &[Vec<u8>]) -> Vec<u8> {
+    let mut composed = b"\0asm\x0d\0\x01\0".to_vec();
+    for part in parts {
+        const COMPONENT_SECTION: u8 = 4;
+        composed.push(COMPONENT_SECTION);
+        let mut len = part.len();
+        while len >= 0x80 {
+            composed.push(len as u8 | 0x80);
+            len >>= 7;
+        }
+        composed.push(len as u8);
+        composed.extend_from_slice(part);
+    }
+    composed
+}
+
+fn load(parts: &[Vec<u8>]) -> Result<Option<Answerer>, tensorlet_runtime::LoadError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.wasm");
+    std::fs::write(&path, compose(parts)).unwrap();
+    let limits = Limits {
+        memory_bytes: 16 << 20,
+        ..Limits::default()
+    };
+    let engine = Engine::new(&EngineConfig::default()).unwrap();
+    engine.load_answerer(&path, &limits)
+}
+
+fn answerer() -> Answerer {
+    let component = encode(include_str!("answerer.wat"), WORLD);
+    load(&[component]).unwrap().unwrap()
+}
+
+/// Returns the kind of error with which a call ends that does what the file says.
+#[track_caller]
+fn ends_with(file: &[u8], timeout: Duration) -> PredictErrorKind {
+    let answered = answerer().answer(file, Some(timeout), |_| Ok(vec![]));
+    match answered.unwrap_err() {
+        AnswerError::Call(error) => error.kind(),
+        other => panic!("expected the call to end, found {other:?}"),
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn answers_again_and_again() {
+    let answerer = answerer();
+    for _ in 0..3 {
+        let answer = answerer.answer(b"n", None, |_| Ok(vec![])).unwrap();
+        assert_eq!(answer, Answer::Labels(vec![]));
+    }
+}
+
+#[test]
+fn predict_is_the_callers() {
+    let answerer = answerer();
+    let (sender, calls) = std::sync::mpsc::channel();
+    let answer = answerer.answer(b"p", None, move |inputs| {
+        sender.send(inputs.len()).unwrap();
+        Ok(vec![])
+    });
+    assert_eq!(answer.unwrap(), Answer::Labels(vec![]));
+    assert_eq!(calls.iter().collect::<Vec<_>>(), [0], "one call");
+
+    let failed = answerer.answer(b"p", None, |_| Err("13 is unlucky".into()));
+    let error = failed.unwrap_err();
+    assert!(
+        matches!(&error, AnswerError::Failed(reason) if reason == "13 is unlucky"),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_taken_is_told() {
+    let error = answerer().answer(b"i", None, |_| Ok(vec![])).unwrap_err();
+    assert_eq!(error.to_string(), "file: expected a word, found a");
+}
+
+#[test]
+fn what_loops_is_interrupted() {
+    let kind = ends_with(b"l", Duration::from_millis(20));
+    assert_eq!(kind, PredictErrorKind::DeadlineExceeded);
+}
+
+#[test]
+fn what_grows_is_limited() {
+    assert_eq!(ends_with(b"g", LONG), PredictErrorKind::MemoryLimit);
+}
+
+#[test]
+fn what_traps_ends_its_call_alone() {
+    assert_eq!(ends_with(b"t", LONG), PredictErrorKind::Trapped);
+    let answerer = answerer();
+    answerer.answer(b"t", None, |_| Ok(vec![])).unwrap_err();
+    answerer.answer(b"n", None, |_| Ok(vec![])).unwrap();
+}
+
+#[test]
+fn what_says_that_it_does_not_know_how_has_lied() {
+    assert_eq!(ends_with(b"u", LONG), PredictErrorKind::InvalidOutput);
+}
+
+#[test]
+fn a_component_without_one_takes_no_files() {
+    assert!(load(&[]).unwrap().is_none());
+    let missing = Engine::new(&EngineConfig::default()).unwrap();
+    let error = missing.load_answerer(Path::new("/nowhere/model.wasm"), &Limits::default());
+    assert_eq!(error.unwrap_err().kind(), LoadErrorKind::Io);
+}
+
+#[test]
+fn what_imports_more_than_predict_is_refused() {
+    let module = include_str!("answerer.wat").replace(
+        "(memory (export",
+        "(import \"tensorlet:model/offload@0.1.0\" \"find\" (func (param i32) (result i32))) (memory (export",
+    );
+    let world = format!("{WORLD} import tensorlet:model/offload@0.1.0;");
+    let error = load(&[encode(&module, &world)]).unwrap_err();
+    assert_eq!(error.kind(), LoadErrorKind::NotAModel, "{error}");
+}
