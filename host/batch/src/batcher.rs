@@ -49,6 +49,7 @@ use std::time::{Duration, Instant};
 
 use self::batch::{Batch, BatchId, BatchedCall, Outcome, Settled, Verdict};
 use self::group::{Group, GroupId, Waiting};
+pub use self::groups::Experience;
 use self::groups::Groups;
 use self::overload::{Length, Overload};
 use crate::call::{Call, Place, Shed, ShedReason, Ticket};
@@ -127,6 +128,21 @@ impl<C> Batcher<C> {
     pub fn with_workers(self, workers: usize) -> Self {
         let workers = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
         Self { workers, ..self }
+    }
+
+    /// Returns what has been learnt of the model.
+    pub fn experience(&self) -> Experience {
+        self.groups.experience()
+    }
+
+    /// Returns of how many sizes, but for rows, something has been learnt or will be.
+    pub fn known_sizes(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Takes over what another batcher has learnt, in place of what this one has learnt of the same sizes.
+    pub fn begin_with(&mut self, experience: Experience) {
+        self.groups.begin_with(experience);
     }
 
     /// Returns the configuration.

@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub free_workers: usize,
     /// Whether more calls come than can be answered, so that the queue is kept short.
     pub is_overloaded: bool,
+    /// Of how many sizes, but for rows, it is known how far joining pays, or will be.
+    pub known_sizes: usize,
 }
 
 /// Counts since a scheduler started.

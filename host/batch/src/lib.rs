@@ -76,7 +76,7 @@ pub mod scheduler;
 pub mod split;
 
 pub use batcher::batch::{Batch, BatchId, BatchedCall, Outcome, Settled, Verdict};
-pub use batcher::{Action, Batcher, Cancelled};
+pub use batcher::{Action, Batcher, Cancelled, Experience};
 pub use call::{Call, FreeDims, Shed, ShedReason, Ticket};
 pub use config::{BatchConfig, InvalidConfig, Join, Overload, Padding, QueueDelay};
 pub use counters::{Counters, GoneCalls, Histogram, Refused, Snapshot};

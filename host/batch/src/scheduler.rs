@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use tensorlet_tensor::NamedTensor;
 
 use self::shared::Shared;
+use crate::batcher::Experience;
 use crate::config::{BatchConfig, InvalidConfig};
 use crate::counters::Snapshot;
 use crate::error::{CallError, StartError};
@@ -148,6 +149,16 @@ impl<P: Predict> Scheduler<P> {
         options: CallOptions,
     ) -> Result<Vec<NamedTensor>, CallError<P::Error>> {
         Shared::predict(&self.shared, inputs, options)
+    }
+
+    /// Returns what has been learnt of the model: [`Batcher::experience`](crate::Batcher::experience).
+    pub fn experience(&self) -> Experience {
+        self.shared.experience()
+    }
+
+    /// Takes over what another scheduler of the same model has learnt, such as one of an older version.
+    pub fn begin_with(&self, experience: Experience) {
+        self.shared.begin_with(experience);
     }
 
     /// Lets no more calls in, and waits at most `grace` until those that are in have been answered; then refuses

@@ -302,6 +302,7 @@ impl Entry {
             is_unloaded: control.is_unloaded,
             versions,
         };
+        begin_where_it_ended(&before, &serving);
         self.swap(serving);
         match failed.into_iter().next_back() {
             None => Ok(()),
@@ -363,6 +364,26 @@ impl Control {
         let labels = self.labels.as_ref().unwrap_or(&config.labels);
         let labelled: BTreeSet<u64> = labels.versions.values().copied().collect();
         &config.version_policy.choose(&available) | &(&labelled & &available)
+    }
+}
+
+/// Lets versions that are new join calls as the one that answered calls has learnt to: at the load that comes at once, it would be too late to
+/// begin with single rows.
+fn begin_where_it_ended(before: &Serving, serving: &Serving) {
+    let default = before
+        .default
+        .and_then(|number| before.versions.get(&number));
+    let Some(old) = default.and_then(|version| version.served()) else {
+        return;
+    };
+    for (number, version) in &serving.versions {
+        let is_new = !before
+            .versions
+            .get(number)
+            .is_some_and(|other| Arc::ptr_eq(other, version));
+        if let Some(new) = version.served().filter(|_| is_new) {
+            new.scheduler().begin_with(old.scheduler().experience());
+        }
     }
 }
 

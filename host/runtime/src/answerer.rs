@@ -18,9 +18,9 @@ use tensorlet_tensor::NamedTensor;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
-use crate::composed::Parts;
+use crate::composed::Part;
 use crate::config::Limits;
-use crate::engine::{Engine, read};
+use crate::engine::Engine;
 use crate::error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};
 use crate::instance::{DeadlinePassed, TimeLimit, call_error, instantiate_error};
 use crate::limits::MemoryLimiter;
@@ -82,11 +82,10 @@ impl Engine {
         path: &Path,
         limits: &Limits,
     ) -> Result<Option<Answerer>, LoadError> {
-        let bytes = read(path)?;
-        let Some(part) = Parts::of(&bytes).answerer else {
-            return Ok(None);
-        };
-        Answerer::new(self, &self.component(&bytes[part])?, limits).map(Some)
+        let component = self.part_of_file(path, Part::Answerer)?;
+        component
+            .map(|component| Answerer::new(self, &component, limits))
+            .transpose()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Keeps compiled components between runs.
 //!
 //! ```text
-//! <dir>/<sha256 of the component>-<compatibility>-predictor.cwasm    of the predictor in it: compiled code and memory image, mapped when loaded
-//! <dir>/<sha256 of a path>.seen                                      what file stood at the path, and its sha256
+//! <dir>/<sha256 of the component>-<compatibility>-<part>.cwasm    of one part of it: compiled code and memory image, mapped when loaded;
+//!                                                                 empty if it has no such part
+//! <dir>/<sha256 of a path>.seen                                   what file stood at the path, and its sha256
 //! ```
 //!
 //! The compatibility is a hash of Wasmtime's version, its settings and the features of the CPU. A `.seen` file
@@ -21,7 +22,8 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
-use crate::engine::{Engine, read};
+use crate::composed::Part;
+use crate::engine::{Engine, read, read_error};
 use crate::error::{LoadError, LoadErrorKind};
 
 /// A file that was changed less than this ago may change again without a trace in its times.
@@ -70,21 +72,45 @@ impl Cache {
         })
     }
 
-    /// Returns the compiled form of the component in a file.
-    pub(crate) fn load_file(&self, engine: &Engine, path: &Path) -> Result<Component, LoadError> {
+    /// Returns the compiled form of a part of the component in a file; `None` if it has no such part.
+    ///
+    /// A file that was compiled before is never held in memory.
+    pub(crate) fn load_file(
+        &self,
+        engine: &Engine,
+        path: &Path,
+        part: Part,
+    ) -> Result<Option<Component>, LoadError> {
         let seen = Seen::of(path)?;
         let seen_path = self.dir.join(format!(
             "{}.seen",
             sha256_hex(seen.path.as_os_str().as_encoded_bytes())
         ));
         if let Some(digest) = seen.read(&seen_path)
-            && let Some(component) = self.find(engine, &digest)
+            && let Some(found) = self.find(engine, &digest, part)
         {
-            return Ok(component);
+            return Ok(found);
         }
-        let bytes = read(path)?;
-        let digest = sha256_hex(&bytes);
-        let component = self.find_or_compile(engine, &digest, &bytes)?;
+        let digest = sha256_of_file(path)?;
+        let (component, digest) = match self.find(engine, &digest, part) {
+            Some(found) => (found, digest),
+            None => {
+                let bytes = read(path)?;
+                // What is kept under a hash is what has that hash, even if the file has changed since.
+                let digest = sha256_hex(&bytes);
+                let found = match part.of(&bytes) {
+                    Some(part_of_it) => {
+                        Some(self.find_or_compile(engine, &digest, part, part_of_it)?)
+                    }
+                    None => {
+                        // Otherwise it is looked for again next time, which is only slower.
+                        let _ = self.write(&self.compiled_path(engine, &digest, part), &[]);
+                        None
+                    }
+                };
+                (found, digest)
+            }
+        };
         if seen.is_settled() {
             // Without the note the file is hashed again next time, which is only slower.
             let _ = self.write(&seen_path, seen.text(&digest).as_bytes());
@@ -92,25 +118,32 @@ impl Cache {
         Ok(component)
     }
 
-    /// Returns the compiled form of a component.
-    pub(crate) fn load_bytes(&self, engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
-        self.find_or_compile(engine, &sha256_hex(bytes), bytes)
+    /// Returns the compiled form of a part of a component, whose bytes both are.
+    pub(crate) fn load_bytes(
+        &self,
+        engine: &Engine,
+        component: &[u8],
+        part: Part,
+        bytes: &[u8],
+    ) -> Result<Component, LoadError> {
+        self.find_or_compile(engine, &sha256_hex(component), part, bytes)
     }
 
     fn find_or_compile(
         &self,
         engine: &Engine,
         digest: &str,
+        part: Part,
         bytes: &[u8],
     ) -> Result<Component, LoadError> {
-        if let Some(component) = self.find(engine, digest) {
+        if let Some(Some(component)) = self.find(engine, digest, part) {
             return Ok(component);
         }
         let compiled = engine.precompile(bytes)?;
-        let path = self.compiled_path(engine, digest);
+        let path = self.compiled_path(engine, digest, part);
         if self.write(&path, &compiled).is_ok() {
             self.prune(&path);
-            if let Some(component) = self.find(engine, digest) {
+            if let Some(Some(component)) = self.find(engine, digest, part) {
                 return Ok(component);
             }
         }
@@ -118,7 +151,7 @@ impl Cache {
         deserialize(engine, &compiled)
     }
 
-    fn compiled_path(&self, engine: &Engine, digest: &str) -> PathBuf {
+    fn compiled_path(&self, engine: &Engine, digest: &str, part: Part) -> PathBuf {
         let mut hasher = HashBytes(Sha256::new());
         engine
             .raw()
@@ -126,15 +159,19 @@ impl Cache {
             .hash(&mut hasher);
         let compatibility = hex(&hasher.0.finalize()[..8]);
         self.dir
-            .join(format!("{digest}-{compatibility}-predictor.cwasm"))
+            .join(format!("{digest}-{compatibility}-{}.cwasm", part.name()))
     }
 
-    fn find(&self, engine: &Engine, digest: &str) -> Option<Component> {
-        let path = self.compiled_path(engine, digest);
+    /// Returns what is kept of a part, if anything is: its compiled form, or that there is no such part.
+    fn find(&self, engine: &Engine, digest: &str, part: Part) -> Option<Option<Component>> {
+        let path = self.compiled_path(engine, digest, part);
         let file = File::open(&path).ok()?;
         // Marks the file as used, for `prune`. A failure only makes it look older.
         let _ = file.set_modified(SystemTime::now());
-        deserialize_file(engine, &path)
+        match file.metadata().ok()?.len() {
+            0 => Some(None),
+            _ => deserialize_file(engine, &path).map(Some),
+        }
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -201,13 +238,7 @@ struct Seen {
 
 impl Seen {
     fn of(path: &Path) -> Result<Self, LoadError> {
-        let io = |error| {
-            LoadError::because(
-                LoadErrorKind::Io,
-                format!("cannot read {}", path.display()),
-                error,
-            )
-        };
+        let io = |error| read_error(path, error);
         let path = path.canonicalize().map_err(io)?;
         let metadata = fs::metadata(&path).map_err(io)?;
         let identity = format!(
@@ -259,6 +290,15 @@ impl Hasher for HashBytes {
     fn finish(&self) -> u64 {
         0
     }
+}
+
+/// Hashes a file piece by piece.
+fn sha256_of_file(path: &Path) -> Result<String, LoadError> {
+    let mut hasher = Sha256::new();
+    File::open(path)
+        .and_then(|mut file| std::io::copy(&mut file, &mut hasher))
+        .map_err(|error| read_error(path, error))?;
+    Ok(hex(&hasher.finalize()))
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {

@@ -11,6 +11,34 @@ use wasmparser::{Parser, Payload};
 
 use crate::wit::{ANSWER_INTERFACE, OFFLOAD_INTERFACE, PREDICT_INTERFACE};
 
+/// What an engine executes of a component.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    /// The predictor, whose import every engine links; of a component that has none, all of it.
+    Predictor,
+    /// The answerer.
+    Answerer,
+}
+
+impl Part {
+    /// Returns the bytes of this part of a component; `None` if it has no such part.
+    pub(crate) fn of(self, component: &[u8]) -> Option<&[u8]> {
+        let parts = Parts::of(component);
+        match self {
+            Self::Predictor => Some(parts.predictor.map_or(component, |range| &component[range])),
+            Self::Answerer => parts.answerer.map(|range| &component[range]),
+        }
+    }
+
+    /// Returns what the cache calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Predictor => "predictor",
+            Self::Answerer => "answerer",
+        }
+    }
+}
+
 /// Where the parts of a component are, in its bytes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Parts {

@@ -1,10 +1,10 @@
 //! What all models of a process share.
 
-use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+use std::{fs, io};
 
 use wasmtime::component::Component;
 use wasmtime::{
@@ -14,7 +14,7 @@ use wasmtime::{
 
 use crate::accelerator::Accelerator;
 use crate::cache::Cache;
-use crate::composed::Parts;
+use crate::composed::Part;
 use crate::config::{EngineConfig, LoadOptions};
 use crate::error::{LoadError, LoadErrorKind};
 use crate::limits::MAX_TABLE_ELEMENTS;
@@ -93,10 +93,8 @@ impl Engine {
     /// # Errors
     /// If the file cannot be read, is no component, or one that is not a model.
     pub fn load(&self, path: &Path, options: LoadOptions) -> Result<Model, LoadError> {
-        let component = match &self.shared.cache {
-            Some(cache) => cache.load_file(self, path)?,
-            None => self.compile(&read(path)?)?,
-        };
+        let component = self.part_of_file(path, Part::Predictor)?;
+        let component = component.expect("what has no predictor is executed as a whole");
         Model::new(self, &component, options)
     }
 
@@ -115,9 +113,25 @@ impl Engine {
     /// # Errors
     /// If the bytes are no component.
     pub fn component(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        let part = Part::Predictor.of(bytes).unwrap_or(bytes);
         match &self.shared.cache {
-            Some(cache) => cache.load_bytes(self, bytes),
-            None => self.compile(bytes),
+            Some(cache) => cache.load_bytes(self, bytes, Part::Predictor, part),
+            None => self.compile(part),
+        }
+    }
+
+    /// Compiles a part of the component in a file, or takes it from the cache. `None` if there is no such part.
+    pub(crate) fn part_of_file(
+        &self,
+        path: &Path,
+        part: Part,
+    ) -> Result<Option<Component>, LoadError> {
+        match &self.shared.cache {
+            Some(cache) => cache.load_file(self, path, part),
+            None => {
+                let bytes = read(path)?;
+                part.of(&bytes).map(|part| self.compile(part)).transpose()
+            }
         }
     }
 
@@ -150,34 +164,29 @@ impl Engine {
 
     fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         check_is_component(bytes)?;
-        Component::from_binary(self.raw(), run_part(bytes)).map_err(compile_error)
+        Component::from_binary(self.raw(), bytes).map_err(compile_error)
     }
 
     /// Compiles a component to what [`Cache`] keeps.
     pub(crate) fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         check_is_component(bytes)?;
         self.raw()
-            .precompile_component(run_part(bytes))
+            .precompile_component(bytes)
             .map_err(compile_error)
     }
 }
 
-/// Returns the part of a component that an engine runs: the predictor in it, whose import every engine links, else all.
-fn run_part(bytes: &[u8]) -> &[u8] {
-    Parts::of(bytes)
-        .predictor
-        .map_or(bytes, |range| &bytes[range])
-}
-
 /// Reads a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|error| {
-        LoadError::because(
-            LoadErrorKind::Io,
-            format!("cannot read {}", path.display()),
-            error,
-        )
-    })
+    fs::read(path).map_err(|error| read_error(path, error))
+}
+
+pub(crate) fn read_error(path: &Path, error: io::Error) -> LoadError {
+    LoadError::because(
+        LoadErrorKind::Io,
+        format!("cannot read {}", path.display()),
+        error,
+    )
 }
 
 fn compile_error(error: wasmtime::Error) -> LoadError {

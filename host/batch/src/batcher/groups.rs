@@ -7,6 +7,12 @@ use crate::batcher::group::{Group, GroupId, Waiting};
 use crate::batcher::pace::Pace;
 use crate::call::{FreeDims, Ticket};
 
+/// How far it pays to join calls, as one batcher has learnt it: with that another batcher of the same model begins.
+///
+/// If the model has changed, it is learnt anew.
+#[derive(Clone, Debug, Default)]
+pub struct Experience(Vec<(FreeDims, Pace)>);
+
 /// How many groups without calls are kept for what they have learnt.
 pub(crate) const MAX_IDLE_GROUPS: usize = 64;
 
@@ -54,6 +60,22 @@ impl<C> Groups<C> {
     /// Returns the group of calls with these sizes, if there is one.
     pub(crate) fn of(&self, free_dims: &FreeDims) -> Option<&Group<C>> {
         self.all.get(self.ids.get(free_dims)?)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn experience(&self) -> Experience {
+        let groups = self.all.values();
+        let paces = groups.map(|group| (group.free_dims.clone(), group.pace.clone()));
+        Experience(paces.collect())
+    }
+
+    pub(crate) fn begin_with(&mut self, experience: Experience) {
+        for (free_dims, pace) in experience.0 {
+            self.enter(free_dims).1.pace = pace;
+        }
     }
 
     pub(crate) fn group(&mut self, id: GroupId) -> Option<&mut Group<C>> {

@@ -23,15 +23,19 @@ const CLASSES: usize = 24;
 const NEEDED: u32 = 4;
 const NEEDED_TIME: Duration = Duration::from_millis(20);
 
+/// Fewer are enough if they took so long: it is little in proportion that slows those down.
+const NEEDED_IF_SLOW: u32 = 2;
+const SLOW_TIME: Duration = Duration::from_millis(40);
+
 /// By how much a larger class must be faster to be worth it, and how much slower it must be for none beyond it to be tried.
 const MARGIN: f64 = 0.08;
 
 /// The same for executions that take as long as [`SLOW_NANOS`]: there waiting for others costs milliseconds, which a few percent of
-/// throughput are not worth.
+/// throughput are not worth. A trial costs as much, so there is none beyond a class that did not pay.
 const SLOW_MARGIN: f64 = 0.16;
 const SLOW_NANOS: f64 = 5e6;
 
-/// How many classes beyond the best one are tried, if those between are about as good.
+/// How many classes beyond the best one are tried, if those between are about as good and not slow.
 const BEYOND: usize = 2;
 
 /// After how long a class that did not pay is tried again, at first and at most.
@@ -120,13 +124,11 @@ impl Pace {
                 self.classes[best].per_row(),
                 self.classes[candidate].per_row(),
             );
-            let margin = match other * f64::from(rows_of(candidate)) {
-                SLOW_NANOS.. => SLOW_MARGIN,
-                _ => MARGIN,
-            };
+            let is_slow = other * f64::from(rows_of(candidate)) >= SLOW_NANOS;
+            let margin = if is_slow { SLOW_MARGIN } else { MARGIN };
             if other < fastest * (1.0 - margin) {
                 best = candidate;
-            } else if other > fastest * (1.0 + MARGIN) {
+            } else if is_slow || other > fastest * (1.0 + MARGIN) {
                 break;
             }
         }
@@ -145,7 +147,7 @@ impl Class {
         self.current.fastest = self.current.fastest.min(per_row);
         self.current.executions += 1;
         self.current.time += took;
-        if self.current.executions >= NEEDED && self.current.time >= NEEDED_TIME {
+        if self.current.is_enough() {
             self.last = Some(self.current.fastest);
             self.current = Period::EMPTY;
         }
@@ -169,6 +171,11 @@ impl Period {
         executions: 0,
         time: Duration::ZERO,
     };
+
+    fn is_enough(&self) -> bool {
+        let lasted = |executions, time| self.executions >= executions && self.time >= time;
+        lasted(NEEDED, NEEDED_TIME) || lasted(NEEDED_IF_SLOW, SLOW_TIME)
+    }
 }
 
 /// Returns the class of a size.
@@ -254,9 +261,9 @@ mod tests {
         let convolutions = |rows: u32| 4000.0 * f64::from(rows) * if rows > 1 { 1.04 } else { 1.0 };
         let first = sizes(&mut pace, convolutions, start, 0, 40);
         assert_eq!(
-            first[13..],
-            [1; 27],
-            "two classes are tried, four times each: {first:?}"
+            first[9..],
+            [1; 31],
+            "one class is tried, four times: {first:?}"
         );
         let later = sizes(&mut pace, convolutions, start, 9, 40);
         assert_eq!(later, [1; 40]);

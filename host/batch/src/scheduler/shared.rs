@@ -7,7 +7,7 @@ use tensorlet_tensor::NamedTensor;
 
 use crate::answer::{Answer, CallResult};
 use crate::batcher::batch::Batch;
-use crate::batcher::{Batcher, Cancelled};
+use crate::batcher::{Batcher, Cancelled, Experience};
 use crate::call::{Call, FreeDims, Ticket};
 use crate::clock;
 use crate::config::{BatchConfig, InvalidConfig, Padding};
@@ -169,6 +169,14 @@ impl<P: Predict> Shared<P> {
         self.timer.notify_all();
     }
 
+    pub(crate) fn experience(&self) -> Experience {
+        self.lock().batcher.experience()
+    }
+
+    pub(crate) fn begin_with(&self, experience: Experience) {
+        self.lock().batcher.begin_with(experience);
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         let state = self.lock();
         Snapshot {
@@ -178,6 +186,7 @@ impl<P: Predict> Shared<P> {
             running_batches: state.batcher.running_batches(),
             free_workers: state.free_workers,
             is_overloaded: state.batcher.is_overloaded(),
+            known_sizes: state.batcher.known_sizes(),
         }
     }
 

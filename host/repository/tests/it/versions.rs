@@ -95,6 +95,24 @@ fn a_new_version_takes_the_place_of_the_old_one() {
 }
 
 #[test]
+fn a_new_version_begins_with_what_the_old_one_has_learnt() {
+    let folder = Folder::new();
+    folder.put_good("toy", &[1]);
+    let repository = folder.open();
+    let known_sizes = || {
+        let statistics = repository.statistics();
+        let loaded = statistics.versions[0].loaded.as_ref().unwrap();
+        (statistics.versions[0].version, loaded.calls.known_sizes)
+    };
+    assert_eq!(known_sizes(), (1, 0));
+    call(&repository, "toy", &Selector::Default).unwrap();
+    assert_eq!(known_sizes(), (1, 1));
+    folder.put_good("toy", &[2]);
+    repository.reload().unwrap();
+    assert_eq!(known_sizes(), (2, 1), "before its first call");
+}
+
+#[test]
 fn a_folder_that_is_watched_needs_no_reload() {
     let folder = Folder::new();
     folder.put_good("toy", &[1]);

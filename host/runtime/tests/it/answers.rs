@@ -41,6 +41,55 @@ fn load(parts: &[Vec<u8>]) -> Result<Option<Answerer>, tensorlet_runtime::LoadEr
     engine.load_answerer(&path, &limits)
 }
 
+#[test]
+fn what_was_compiled_before_is_taken_from_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = EngineConfig {
+        cache_dir: Some(dir.path().join("cache")),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::new(&config).unwrap();
+    let kept = || {
+        let entries = std::fs::read_dir(dir.path().join("cache")).unwrap();
+        let entries = entries.map(|entry| entry.unwrap());
+        let lens = entries.map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                entry.metadata().unwrap().len(),
+            )
+        });
+        let mut lens: Vec<_> = lens
+            .filter(|(name, _)| name.ends_with("-answerer.cwasm"))
+            .collect();
+        lens.sort();
+        lens
+    };
+    let path = dir.path().join("model.wasm");
+    let load = |component: Vec<u8>| {
+        std::fs::write(&path, component).unwrap();
+        engine.load_answerer(&path, &Limits::default()).unwrap()
+    };
+
+    let component = compose(&[encode(include_str!("answerer.wat"), WORLD)]);
+    assert!(load(component.clone()).is_some());
+    let [(_, len)] = kept()[..] else {
+        panic!("expected one answerer, found {:?}", kept());
+    };
+    assert!(len > 0);
+    for _ in 0..2 {
+        let answerer = load(component.clone()).unwrap();
+        answerer.answer(b"n", None, |_| Ok(vec![])).unwrap();
+    }
+    assert_eq!(kept().len(), 1);
+
+    // That there is none is kept as well.
+    for _ in 0..2 {
+        assert!(load(compose(&[])).is_none());
+        let lens: Vec<u64> = kept().iter().map(|&(_, len)| len).collect();
+        assert_eq!(lens.iter().filter(|&&len| len == 0).count(), 1, "{lens:?}");
+    }
+}
+
 fn answerer() -> Answerer {
     let component = encode(include_str!("answerer.wat"), WORLD);
     load(&[component]).unwrap().unwrap()

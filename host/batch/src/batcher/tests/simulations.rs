@@ -19,6 +19,7 @@ struct Simulation {
     /// Calls a second, at random.
     rate: f64,
     seconds: f64,
+    experience: Experience,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +29,9 @@ struct Run {
     refused: usize,
     answered_per_second: f64,
     is_overloaded: bool,
+    /// The rows of the first batches.
+    first_rows: Vec<u32>,
+    experience: Experience,
 }
 
 impl Simulation {
@@ -38,6 +42,7 @@ impl Simulation {
             config: BatchConfig::default(),
             rate,
             seconds: (1e6 / rate).clamp(2.0, 100.0),
+            experience: Experience::default(),
         }
     }
 
@@ -55,6 +60,7 @@ impl Simulation {
         let mut batcher = Batcher::new(self.config.clone())
             .unwrap()
             .with_workers(self.workers);
+        batcher.begin_with(self.experience.clone());
         let start = clock::now();
         let at = |us: f64| start + Duration::from_nanos((us * 1e3) as u64);
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -102,6 +108,9 @@ impl Simulation {
                 match batcher.poll(at(now), self.workers - running.len()) {
                     Some(Action::Run(batch)) => {
                         let took = (self.cost)(batch.padded_rows());
+                        if outcome.first_rows.len() < 100 {
+                            outcome.first_rows.push(batch.padded_rows());
+                        }
                         running.push((now + took, batch));
                     }
                     Some(Action::FailFast(_)) => unreachable!("no call has a deadline"),
@@ -111,6 +120,7 @@ impl Simulation {
         }
         outcome.answered_per_second = f64::from(answered) / self.seconds;
         outcome.is_overloaded = batcher.is_overloaded();
+        outcome.experience = batcher.experience();
         outcome
     }
 }
@@ -295,4 +305,27 @@ fn better_levels_are_let_in_to_a_longer_queue() {
         "four are enough for those"
     );
     assert_eq!(script.offer(at + 1, better), Err(ShedReason::Overloaded));
+}
+
+#[test]
+fn one_that_takes_over_joins_from_the_beginning() {
+    let rate = 200_000.0;
+    let first = Simulation::new(PERCEPTRON, rate).run();
+    assert!(first.first_rows.iter().all(|&rows| rows == 1), "it learns");
+    let mut second = Simulation::new(PERCEPTRON, rate);
+    second.experience = first.experience;
+    let second = second.run();
+    let largest = second.first_rows.iter().max();
+    assert!(largest >= Some(&16), "{:?}", second.first_rows);
+    assert_eq!(second.refused, 0);
+}
+
+#[test]
+fn one_that_takes_over_a_model_that_has_changed_learns_that() {
+    let first = Simulation::new(PERCEPTRON, 200_000.0).run();
+    let mut second = Simulation::new(CONVOLUTIONS, 1000.0);
+    second.experience = first.experience;
+    let apart = Simulation::new(CONVOLUTIONS, 1000.0).apart().run();
+    let gain = second.run().answered_per_second / apart.answered_per_second;
+    check("learnt ÷ apart", gain, 0.97..=1.03);
 }
