@@ -328,12 +328,8 @@ impl Entry {
                 "swapped"
             );
         }
-        for (number, version) in &before.versions {
-            let stays = serving
-                .versions
-                .get(number)
-                .is_some_and(|other| Arc::ptr_eq(other, version));
-            if !stays {
+        for version in before.versions.values() {
+            if !serving.serves(version) {
                 version.retire();
             }
         }
@@ -348,6 +344,14 @@ impl Entry {
         ControlError::NotFound {
             model: self.name.to_string(),
         }
+    }
+}
+
+impl Serving {
+    /// Reports whether this very version is among those that answer calls.
+    fn serves(&self, version: &Arc<Version>) -> bool {
+        let other = self.versions.get(&version.number);
+        other.is_some_and(|other| Arc::ptr_eq(other, version))
     }
 }
 
@@ -376,12 +380,9 @@ fn begin_where_it_ended(before: &Serving, serving: &Serving) {
     let Some(old) = default.and_then(|version| version.served()) else {
         return;
     };
-    for (number, version) in &serving.versions {
-        let is_new = !before
-            .versions
-            .get(number)
-            .is_some_and(|other| Arc::ptr_eq(other, version));
-        if let Some(new) = version.served().filter(|_| is_new) {
+    let versions = serving.versions.values();
+    for version in versions.filter(|version| !before.serves(version)) {
+        if let Some(new) = version.served() {
             new.scheduler().begin_with(old.scheduler().experience());
         }
     }

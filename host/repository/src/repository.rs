@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::clock::now;
 use crate::config::RepositoryConfig;
-use crate::error::{AnswerError, ControlError, ServeError, ServeErrorKind};
+use crate::error::{AnswerError, ControlError, ServeError, ServeErrorKind, VersionError};
 use crate::host::Host;
 use crate::keeper::Keeper;
 use crate::policy::Labels;
@@ -76,16 +76,6 @@ pub struct ModelMetadata {
     pub versions: Vec<u64>,
     /// What the component says.
     pub description: Description,
-}
-
-/// What one look for the version of a call finds.
-enum Looked {
-    /// The version, by its number.
-    Ready(u64, Arc<Served>),
-    /// It is being loaded; look again when that ends.
-    Loading(EventListener),
-    /// Another one has taken its place.
-    Again,
 }
 
 /// One line of [`Repository::index`].
@@ -185,6 +175,7 @@ impl Repository {
         let span = call_span(model);
         let call = async {
             let (version, served) = self.find(model, selector).await?;
+            span.record("version", version);
             let outputs = served.predict(inputs, options).await?;
             Ok(Predicted { outputs, version })
         };
@@ -206,6 +197,7 @@ impl Repository {
         let span = call_span(model);
         let result = span.in_scope(|| {
             let (version, served) = self.find_blocking(model, selector)?;
+            span.record("version", version);
             let outputs = served.predict_blocking(inputs, options)?;
             Ok(Predicted { outputs, version })
         });
@@ -227,6 +219,7 @@ impl Repository {
         let span = call_span(model);
         let result = span.in_scope(|| {
             let (version, served) = self.find_blocking(model, selector)?;
+            span.record("version", version);
             let answer = served.answer_blocking(file, options)?;
             Ok(Answered { answer, version })
         });
@@ -245,9 +238,8 @@ impl Repository {
     ) -> Result<(u64, Arc<Served>), ServeError> {
         loop {
             match self.look(model, selector)? {
-                Looked::Ready(number, served) => return Ok((number, served)),
-                Looked::Loading(listener) => listener.await,
-                Looked::Again => {}
+                Ok(found) => return Ok(found),
+                Err(loading) => loading.await,
             }
         }
     }
@@ -260,26 +252,28 @@ impl Repository {
     ) -> Result<(u64, Arc<Served>), ServeError> {
         loop {
             match self.look(model, selector)? {
-                Looked::Ready(number, served) => return Ok((number, served)),
-                Looked::Loading(listener) => listener.wait(),
-                Looked::Again => {}
+                Ok(found) => return Ok(found),
+                Err(loading) => loading.wait(),
             }
         }
     }
 
-    fn look(&self, model: &str, selector: &Selector) -> Result<Looked, ServeError> {
-        let version = self.shared.resolve(model, selector)?;
-        Ok(match version.find() {
-            Found::Ready(served) => {
-                Span::current().record("version", version.number);
-                Looked::Ready(version.number, served)
+    /// Returns the version of a call, with its number; or, while it is being loaded, who tells when that ends.
+    fn look(
+        &self,
+        model: &str,
+        selector: &Selector,
+    ) -> Result<Result<(u64, Arc<Served>), EventListener>, ServeError> {
+        loop {
+            let version = self.shared.resolve(model, selector)?;
+            match version.find() {
+                Found::Ready(served) => return Ok(Ok((version.number, served))),
+                Found::Loading(listener) => return Ok(Err(listener)),
+                Found::Failed(error) => return Err(cannot_be_loaded(&version, error)),
+                // Another one has taken its place.
+                Found::Retired => {}
             }
-            Found::Loading(listener) => Looked::Loading(listener),
-            found => {
-                not_served(&version, found)?;
-                Looked::Again
-            }
-        })
+        }
     }
 
     /// Says what a model takes and gives, loading it if it has never been loaded.
@@ -306,7 +300,8 @@ impl Repository {
             match version.find() {
                 Found::Ready(_) => {}
                 Found::Loading(listener) => listener.await,
-                found => not_served(&version, found)?,
+                Found::Failed(error) => return Err(cannot_be_loaded(&version, error)),
+                Found::Retired => {}
             }
         }
     }
@@ -413,17 +408,12 @@ impl Repository {
 }
 
 /// Says why a version does not answer; `Ok` if it is worth looking again.
-fn not_served(version: &Version, found: Found) -> Result<(), ServeError> {
-    match found {
-        Found::Failed(error) => {
-            let message = format!(
-                "version {} of `{}` cannot be loaded",
-                version.number, version.model
-            );
-            Err(ServeError::new(ServeErrorKind::NotReady, message).because(error))
-        }
-        Found::Retired | Found::Ready(_) | Found::Loading(_) => Ok(()),
-    }
+fn cannot_be_loaded(version: &Version, error: Arc<VersionError>) -> ServeError {
+    let message = format!(
+        "version {} of `{}` cannot be loaded",
+        version.number, version.model
+    );
+    ServeError::new(ServeErrorKind::NotReady, message).because(error)
 }
 
 fn call_span(model: &str) -> Span {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <dir>/<sha256 of the component>-<compatibility>-<part>.cwasm    of one part of it: compiled code and memory image, mapped when loaded;
-//!                                                                 empty if it has no such part
+//!                                                                 or a note that it has no such part
 //! <dir>/<sha256 of a path>.seen                                   what file stood at the path, and its sha256
 //! ```
 //!
@@ -14,7 +14,7 @@
 
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -28,6 +28,9 @@ use crate::error::{LoadError, LoadErrorKind};
 
 /// A file that was changed less than this ago may change again without a trace in its times.
 const SETTLED_AFTER: Duration = Duration::from_millis(50);
+
+/// What is kept of a part that a component does not have.
+const NO_SUCH_PART: &[u8] = b"no such part\n";
 
 /// A directory of compiled components.
 pub struct Cache {
@@ -92,63 +95,59 @@ impl Cache {
             return Ok(found);
         }
         let digest = sha256_of_file(path)?;
-        let (component, digest) = match self.find(engine, &digest, part) {
+        let (found, digest) = match self.find(engine, &digest, part) {
             Some(found) => (found, digest),
+            // What is kept under a hash is what has that hash, even if the file has changed since.
             None => {
                 let bytes = read(path)?;
-                // What is kept under a hash is what has that hash, even if the file has changed since.
                 let digest = sha256_hex(&bytes);
-                let found = match part.of(&bytes) {
-                    Some(part_of_it) => {
-                        Some(self.find_or_compile(engine, &digest, part, part_of_it)?)
-                    }
-                    None => {
-                        // Otherwise it is looked for again next time, which is only slower.
-                        let _ = self.write(&self.compiled_path(engine, &digest, part), &[]);
-                        None
-                    }
-                };
-                (found, digest)
+                (self.compile(engine, &digest, part, &bytes)?, digest)
             }
         };
         if seen.is_settled() {
             // Without the note the file is hashed again next time, which is only slower.
             let _ = self.write(&seen_path, seen.text(&digest).as_bytes());
         }
-        Ok(component)
+        Ok(found)
     }
 
-    /// Returns the compiled form of a part of a component, whose bytes both are.
+    /// Returns the compiled form of a part of a component; `None` if it has no such part.
     pub(crate) fn load_bytes(
         &self,
         engine: &Engine,
         component: &[u8],
         part: Part,
-        bytes: &[u8],
-    ) -> Result<Component, LoadError> {
-        self.find_or_compile(engine, &sha256_hex(component), part, bytes)
+    ) -> Result<Option<Component>, LoadError> {
+        let digest = sha256_hex(component);
+        match self.find(engine, &digest, part) {
+            Some(found) => Ok(found),
+            None => self.compile(engine, &digest, part, component),
+        }
     }
 
-    fn find_or_compile(
+    /// Compiles a part of a component, and keeps it, or that there is no such part.
+    fn compile(
         &self,
         engine: &Engine,
         digest: &str,
         part: Part,
-        bytes: &[u8],
-    ) -> Result<Component, LoadError> {
-        if let Some(Some(component)) = self.find(engine, digest, part) {
-            return Ok(component);
-        }
-        let compiled = engine.precompile(bytes)?;
+        component: &[u8],
+    ) -> Result<Option<Component>, LoadError> {
         let path = self.compiled_path(engine, digest, part);
+        let Some(bytes) = part.of(component) else {
+            // Without the note the part is looked for again next time, which is only slower.
+            let _ = self.write(&path, NO_SUCH_PART);
+            return Ok(None);
+        };
+        let compiled = engine.precompile(bytes)?;
         if self.write(&path, &compiled).is_ok() {
             self.prune(&path);
-            if let Some(Some(component)) = self.find(engine, digest, part) {
-                return Ok(component);
+            if let Some(found) = self.find(engine, digest, part) {
+                return Ok(found);
             }
         }
         // The disk is full or gone; what was compiled still runs.
-        deserialize(engine, &compiled)
+        deserialize(engine, &compiled).map(Some)
     }
 
     fn compiled_path(&self, engine: &Engine, digest: &str, part: Part) -> PathBuf {
@@ -165,13 +164,13 @@ impl Cache {
     /// Returns what is kept of a part, if anything is: its compiled form, or that there is no such part.
     fn find(&self, engine: &Engine, digest: &str, part: Part) -> Option<Option<Component>> {
         let path = self.compiled_path(engine, digest, part);
-        let file = File::open(&path).ok()?;
+        let mut file = File::open(&path).ok()?;
         // Marks the file as used, for `prune`. A failure only makes it look older.
         let _ = file.set_modified(SystemTime::now());
-        match file.metadata().ok()?.len() {
-            0 => Some(None),
-            _ => deserialize_file(engine, &path).map(Some),
+        if part == Part::Answerer && is_no_such_part(&mut file) {
+            return Some(None);
         }
+        deserialize_file(engine, &path).map(Some)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -290,6 +289,11 @@ impl Hasher for HashBytes {
     fn finish(&self) -> u64 {
         0
     }
+}
+
+fn is_no_such_part(file: &mut File) -> bool {
+    let mut start = [0; NO_SUCH_PART.len()];
+    file.read_exact(&mut start).is_ok() && start == NO_SUCH_PART
 }
 
 /// Hashes a file piece by piece.

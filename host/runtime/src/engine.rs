@@ -28,6 +28,9 @@ const RESIDENT_BYTES: usize = 8 << 20;
 /// The same, of its tables of functions.
 const RESIDENT_TABLE_BYTES: usize = 16 << 10;
 
+/// Why there is a [`Part::Predictor`] of whatever is loaded.
+const HAS_PREDICTOR: &str = "what has no predictor is executed as a whole";
+
 /// How many slots that no instance uses stay so.
 const MAX_WARM_SLOTS: u32 = 16;
 
@@ -94,8 +97,7 @@ impl Engine {
     /// If the file cannot be read, is no component, or one that is not a model.
     pub fn load(&self, path: &Path, options: LoadOptions) -> Result<Model, LoadError> {
         let component = self.part_of_file(path, Part::Predictor)?;
-        let component = component.expect("what has no predictor is executed as a whole");
-        Model::new(self, &component, options)
+        Model::new(self, &component.expect(HAS_PREDICTOR), options)
     }
 
     /// Loads a component, from the cache if it has been compiled before.
@@ -113,11 +115,11 @@ impl Engine {
     /// # Errors
     /// If the bytes are no component.
     pub fn component(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        let part = Part::Predictor.of(bytes).unwrap_or(bytes);
-        match &self.shared.cache {
-            Some(cache) => cache.load_bytes(self, bytes, Part::Predictor, part),
-            None => self.compile(part),
-        }
+        let component = match &self.shared.cache {
+            Some(cache) => cache.load_bytes(self, bytes, Part::Predictor)?,
+            None => self.compile(bytes, Part::Predictor)?,
+        };
+        Ok(component.expect(HAS_PREDICTOR))
     }
 
     /// Compiles a part of the component in a file, or takes it from the cache. `None` if there is no such part.
@@ -128,10 +130,7 @@ impl Engine {
     ) -> Result<Option<Component>, LoadError> {
         match &self.shared.cache {
             Some(cache) => cache.load_file(self, path, part),
-            None => {
-                let bytes = read(path)?;
-                part.of(&bytes).map(|part| self.compile(part)).transpose()
-            }
+            None => self.compile(&read(path)?, part),
         }
     }
 
@@ -162,9 +161,12 @@ impl Engine {
         watchdog.map(|watchdog| watchdog.watch(deadline))
     }
 
-    fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        check_is_component(bytes)?;
-        Component::from_binary(self.raw(), bytes).map_err(compile_error)
+    fn compile(&self, component: &[u8], part: Part) -> Result<Option<Component>, LoadError> {
+        let compile = |bytes| {
+            check_is_component(bytes)?;
+            Component::from_binary(self.raw(), bytes).map_err(compile_error)
+        };
+        part.of(component).map(compile).transpose()
     }
 
     /// Compiles a component to what [`Cache`] keeps.

@@ -277,6 +277,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_slow_is_tried_twice() {
+        let mut pace = Pace::default();
+        let convolutions = |rows: u32| 20_000.0 * f64::from(rows);
+        let sizes = sizes(&mut pace, convolutions, clock::now(), 0, 20);
+        assert_eq!(deduplicated(sizes.clone()), [1, 2, 1]);
+        assert_eq!(sizes.iter().filter(|&&rows| rows == 2).count(), 2);
+    }
+
+    #[test]
     fn what_is_clearly_worse_ends_the_search() {
         let mut pace = Pace::default();
         let cliff = |rows: u32| match rows {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tensorlet_answer::Answer;
 use tensorlet_runtime::{
-    AnswerError, Answerer, Engine, EngineConfig, Limits, LoadErrorKind, PredictErrorKind,
+    AnswerError, Answerer, Engine, EngineConfig, Limits, LoadErrorKind, LoadOptions,
+    PredictErrorKind,
 };
 
-use crate::puppet::encode;
+use crate::puppet::{self, encode};
 
 const WORLD: &str = "import tensorlet:model/predict@0.1.0; export tensorlet:model/answer@0.1.0;";
 
@@ -86,7 +87,41 @@ fn what_was_compiled_before_is_taken_from_the_cache() {
     for _ in 0..2 {
         assert!(load(compose(&[])).is_none());
         let lens: Vec<u64> = kept().iter().map(|&(_, len)| len).collect();
-        assert_eq!(lens.iter().filter(|&&len| len == 0).count(), 1, "{lens:?}");
+        assert_eq!(lens.iter().filter(|&&len| len == 13).count(), 1, "{lens:?}");
+    }
+    assert_eq!(kept().len(), 2);
+
+    // What was cut off is neither of them.
+    for (name, _) in kept() {
+        std::fs::write(dir.path().join("cache").join(name), b"").unwrap();
+    }
+    assert!(load(component).is_some());
+    assert!(load(compose(&[])).is_none());
+    assert!(kept().iter().all(|&(_, len)| len > 0));
+}
+
+#[test]
+fn a_kept_model_that_was_cut_off_is_compiled_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = EngineConfig {
+        cache_dir: Some(dir.path().join("cache")),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::new(&config).unwrap();
+    let path = dir.path().join("model.wasm");
+    std::fs::write(&path, puppet::component()).unwrap();
+    for cut_off in [b"".as_slice(), b"no such part\n"] {
+        engine.load(&path, LoadOptions::default()).unwrap();
+        for entry in std::fs::read_dir(dir.path().join("cache")).unwrap() {
+            let kept = entry.unwrap().path();
+            if kept
+                .extension()
+                .is_some_and(|extension| extension == "cwasm")
+            {
+                std::fs::write(kept, cut_off).unwrap();
+            }
+        }
+        engine.load(&path, LoadOptions::default()).unwrap();
     }
 }
 
