@@ -23,10 +23,6 @@ const CLASSES: usize = 24;
 const NEEDED: u32 = 4;
 const NEEDED_TIME: Duration = Duration::from_millis(20);
 
-/// Fewer are enough if they took so long: it is little in proportion that slows those down.
-const NEEDED_IF_SLOW: u32 = 2;
-const SLOW_TIME: Duration = Duration::from_millis(40);
-
 /// By how much a larger class must be faster to be worth it, and how much slower it must be for none beyond it to be tried.
 const MARGIN: f64 = 0.08;
 
@@ -147,7 +143,7 @@ impl Class {
         self.current.fastest = self.current.fastest.min(per_row);
         self.current.executions += 1;
         self.current.time += took;
-        if self.current.is_enough() {
+        if self.current.executions >= NEEDED && self.current.time >= NEEDED_TIME {
             self.last = Some(self.current.fastest);
             self.current = Period::EMPTY;
         }
@@ -171,11 +167,6 @@ impl Period {
         executions: 0,
         time: Duration::ZERO,
     };
-
-    fn is_enough(&self) -> bool {
-        let lasted = |executions, time| self.executions >= executions && self.time >= time;
-        lasted(NEEDED, NEEDED_TIME) || lasted(NEEDED_IF_SLOW, SLOW_TIME)
-    }
 }
 
 /// Returns the class of a size.
@@ -274,15 +265,6 @@ mod tests {
             trials += sizes.iter().filter(|&&rows| rows > 1).count();
         }
         assert!((40..=100).contains(&trials), "{trials} trials in an hour");
-    }
-
-    #[test]
-    fn what_is_slow_is_tried_twice() {
-        let mut pace = Pace::default();
-        let convolutions = |rows: u32| 20_000.0 * f64::from(rows);
-        let sizes = sizes(&mut pace, convolutions, clock::now(), 0, 20);
-        assert_eq!(deduplicated(sizes.clone()), [1, 2, 1]);
-        assert_eq!(sizes.iter().filter(|&&rows| rows == 2).count(), 2);
     }
 
     #[test]
