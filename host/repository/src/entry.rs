@@ -16,7 +16,7 @@ use std::{fs, thread};
 use crate::config::{LoadWhen, ModelConfig};
 use crate::config_file;
 use crate::error::{ControlError, VersionError};
-use crate::host::{Host, be_nice};
+use crate::host::Host;
 use crate::policy::{Labels, Traffic};
 use crate::source::{FoundFile, FoundModel};
 use crate::version::Version;
@@ -391,7 +391,7 @@ fn begin_where_it_ended(before: &Serving, serving: &Serving) {
 /// A version, and whether it was loaded.
 type Loaded = (Arc<Version>, Result<(), Arc<VersionError>>);
 
-/// Loads versions beside each other, each on a thread that is nice to those that answer calls. Those that are loaded on demand are not.
+/// Loads versions beside each other, but for those that are loaded on demand.
 fn load_all(versions: Vec<Arc<Version>>) -> Vec<Loaded> {
     let load = |version: &Arc<Version>| match version.config.load {
         LoadWhen::OnDemand => Ok(()),
@@ -402,10 +402,7 @@ fn load_all(versions: Vec<Arc<Version>>) -> Vec<Loaded> {
             .iter()
             .map(|version| {
                 let thread = thread::Builder::new().name("tensorlet-load".into());
-                thread.spawn_scoped(scope, move || {
-                    be_nice();
-                    load(version)
-                })
+                thread.spawn_scoped(scope, move || load(version))
             })
             .collect();
         let results: Vec<_> = threads

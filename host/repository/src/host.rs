@@ -71,10 +71,23 @@ impl fmt::Debug for Host {
     }
 }
 
-/// Gives this thread less of the processor than those that answer calls, and with it the threads that it starts.
-pub(crate) fn be_nice() {
-    // It matters for latency only.
-    let _ = rustix::process::nice(LOAD_NICENESS);
+/// Does what takes long on a thread that is given less of the processor than those that answer calls, and waits for it.
+///
+/// A thread is as nice as the one that started it, and mostly may not become less so. So what answers calls is never started in here.
+///
+/// # Errors
+/// If there is no such thread, or it panicked.
+pub(crate) fn nicely<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, VersionError> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("tensorlet-load".into());
+        let thread = thread.spawn_scoped(scope, || {
+            // It matters for latency only.
+            let _ = rustix::process::nice(LOAD_NICENESS);
+            work()
+        });
+        let thread = thread.map_err(VersionError::Thread)?;
+        thread.join().map_err(|_| VersionError::Panicked)
+    })
 }
 
 /// How many versions may be loaded at a time.

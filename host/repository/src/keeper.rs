@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::now;
-use crate::host::be_nice;
 use crate::shared::{Shared, lock};
 
 /// How often idle models and the memory budget are looked at.
@@ -40,7 +39,6 @@ impl Keeper {
 
 impl KeeperState {
     fn run(&self, shared: &Shared) {
-        be_nice();
         let reload = || {
             if let Err(error) = shared.reload() {
                 shared.tell("", Some(&error));

@@ -15,7 +15,7 @@ use crate::clock::now;
 use crate::config::{ModelConfig, WarmUp};
 use crate::error::{AnswerError, ServeError, ServeErrorKind, VersionError};
 use crate::execution::Execution;
-use crate::host::Host;
+use crate::host::{Host, nicely};
 use crate::rate::Bucket;
 use crate::source::FoundFile;
 
@@ -38,22 +38,7 @@ impl Served {
         file: &FoundFile,
         config: &Arc<ModelConfig>,
     ) -> Result<Self, VersionError> {
-        let options = LoadOptions {
-            limits: config.limits.clone(),
-            reuse: config.reuse,
-            share: config.share,
-        };
-        let model = host.engine.load(&file.path, options)?;
-        if let Err(error) = warm_up(&model, config) {
-            if config.warm_up.must_succeed {
-                return Err(VersionError::WarmUp(error));
-            }
-            tracing::debug!(error = &error as &dyn std::error::Error, path = %file.path.display(), "the warm-up failed");
-        }
-        let answerer = match model.description().metadata.contains_key(MODEL_TOML_KEY) {
-            true => host.engine.load_answerer(&file.path, &config.limits)?,
-            false => None,
-        };
+        let (model, answerer) = nicely(|| prepare(host, file, config))??;
         let execution = Execution::new(
             model,
             config.execution_timeout,
@@ -185,6 +170,31 @@ impl Drop for Served {
             self.host.reap(scheduler);
         }
     }
+}
+
+/// Loads a component and what answers for files, and warms it up.
+fn prepare(
+    host: &Host,
+    file: &FoundFile,
+    config: &ModelConfig,
+) -> Result<(Model, Option<Answerer>), VersionError> {
+    let options = LoadOptions {
+        limits: config.limits.clone(),
+        reuse: config.reuse,
+        share: config.share,
+    };
+    let model = host.engine.load(&file.path, options)?;
+    if let Err(error) = warm_up(&model, config) {
+        if config.warm_up.must_succeed {
+            return Err(VersionError::WarmUp(error));
+        }
+        tracing::debug!(error = &error as &dyn std::error::Error, path = %file.path.display(), "the warm-up failed");
+    }
+    let answerer = match model.description().metadata.contains_key(MODEL_TOML_KEY) {
+        true => host.engine.load_answerer(&file.path, &config.limits)?,
+        false => None,
+    };
+    Ok((model, answerer))
 }
 
 /// Makes the instances answer calls with made-up inputs.

@@ -21,7 +21,7 @@ use tensorlet_runtime::Description;
 use crate::clock::now;
 use crate::config::ModelConfig;
 use crate::error::VersionError;
-use crate::host::{Host, be_nice};
+use crate::host::Host;
 use crate::served::Served;
 use crate::source::FoundFile;
 
@@ -120,10 +120,7 @@ impl Version {
         let listener = self.loaded.listen();
         let version = Arc::clone(self);
         let thread = thread::Builder::new().name("tensorlet-load".into());
-        let spawned = thread.spawn(move || {
-            be_nice();
-            version.load();
-        });
+        let spawned = thread.spawn(move || version.load());
         match spawned {
             Ok(_) => Found::Loading(listener),
             Err(error) => {

@@ -489,3 +489,38 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+/// Loading is nice to those who answer calls, and a thread is as nice as the one that started it.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_answers_calls_is_no_nicer_than_the_process() {
+    use std::fs;
+
+    let niceness = |stat: &std::path::Path| -> i64 {
+        let stat = fs::read_to_string(stat).unwrap();
+        // What comes before may contain anything.
+        let fields = stat.rsplit_once(')').unwrap().1;
+        fields.split_whitespace().nth(16).unwrap().parse().unwrap()
+    };
+    let folder = Folder::new();
+    folder.put_good("toy", &[1]);
+    let repository = folder.open();
+    folder.put_good("toy", &[2]);
+    repository.reload().unwrap();
+    assert_eq!(call(&repository, "toy", &Selector::Default).unwrap(), 2);
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let mut workers = 0;
+    for thread in threads {
+        let path = thread.unwrap().path();
+        // Those of other tests come and go.
+        let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+        if name.starts_with("tensorlet-worke") && path.join("stat").exists() {
+            workers += 1;
+            assert_eq!(
+                niceness(&path.join("stat")),
+                niceness("/proc/self/stat".as_ref())
+            );
+        }
+    }
+    assert!(workers > 0, "expected threads that execute calls");
+}
