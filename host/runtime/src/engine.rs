@@ -79,7 +79,7 @@ impl Engine {
         let paused = raw.clone();
         let shares = config
             .max_running
-            .map(|size| Arc::new(Shares::new(size, move || paused.increment_epoch())));
+            .map(|size| Shares::start(size, move || paused.increment_epoch()));
         Ok(Self {
             shared: Arc::new(Shared {
                 raw,

@@ -12,15 +12,20 @@
 //! ```
 //!
 //! Who is next is for `ledger` to say, which is told the time. Here are the threads: each waits by itself, and looks from time to time
-//! whether one that runs has had enough. There is no thread more than those of calls.
+//! whether one that runs has had enough.
+//!
+//! Turns divide the time of calls. They say nothing of the threads that read requests and write answers, for which a call that computes for
+//! long leaves no core. So where several models are called, one more thread, the ticker, asks calls that take long to give way: from
+//! then on they are executed in the `background`.
 
+mod background;
 mod ledger;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -29,6 +34,12 @@ use crate::watchdog::now;
 
 /// How often one that waits looks whether another has had enough.
 const RECHECK: Duration = Duration::from_micros(200);
+
+/// How often calls are asked to give way while there are long ones.
+const TICK: Duration = Duration::from_micros(500);
+
+/// How often it is looked for long ones.
+const LOOK: Duration = Duration::from_millis(5);
 
 thread_local! {
     /// The turn in which this thread executes a call.
@@ -40,6 +51,10 @@ pub(crate) struct Shares {
     ledger: Mutex<Ledger<Arc<Ticket>>>,
     /// Makes all guests that run come by a checkpoint.
     interrupt: Box<dyn Fn() + Send + Sync>,
+    /// There if calls can give way on this system.
+    ticker: OnceLock<Thread>,
+    /// Whether the ticker looks, and does not sleep. Written under the lock of the ledger.
+    is_ticking: AtomicBool,
 }
 
 /// What one model has had. Dropping it forgets that.
@@ -62,20 +77,66 @@ struct Ticket {
     thread: Thread,
     is_granted: AtomicBool,
     is_asked_to_pause: AtomicBool,
+    is_asked_to_give_way: AtomicBool,
 }
 
 impl Shares {
     /// Lets so many calls be executed at a time.
-    pub(crate) fn new(size: NonZeroUsize, interrupt: impl Fn() + Send + Sync + 'static) -> Self {
-        Self {
+    pub(crate) fn start(
+        size: NonZeroUsize,
+        interrupt: impl Fn() + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let shares = Arc::new(Self {
             ledger: Mutex::new(Ledger::new(size)),
             interrupt: Box::new(interrupt),
+            ticker: OnceLock::new(),
+            is_ticking: AtomicBool::new(false),
+        });
+        if background::is_possible() {
+            let weak = Arc::downgrade(&shares);
+            let thread = thread::Builder::new().name("tensorlet-ticker".into());
+            // Without it, all goes on, if less smoothly.
+            if let Ok(ticker) = thread.spawn(move || keep_ticking(&weak)) {
+                shares.ticker.get_or_init(|| ticker.thread().clone());
+            }
         }
+        shares
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger<Arc<Ticket>>> {
         // Nothing of others' runs under the lock.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks calls that take long to give way; returns when to look again, or `None` if nobody would notice.
+    fn tick(&self) -> Option<Duration> {
+        let now = now();
+        let mut ledger = self.lock();
+        if !ledger.has_company(now) {
+            self.is_ticking.store(false, Relaxed);
+            return None;
+        }
+        let long = ledger.long(now);
+        drop(ledger);
+        for ticket in &long {
+            ticket.is_asked_to_give_way.store(true, Relaxed);
+        }
+        if long.is_empty() {
+            return Some(LOOK);
+        }
+        (self.interrupt)();
+        Some(TICK)
+    }
+
+    /// Wakes the ticker if there is something to look for.
+    fn wake_ticker(&self, ledger: &Ledger<Arc<Ticket>>, now: Instant) {
+        if let Some(ticker) = self.ticker.get()
+            && !self.is_ticking.load(Relaxed)
+            && ledger.has_company(now)
+        {
+            self.is_ticking.store(true, Relaxed);
+            ticker.unpark();
+        }
     }
 
     /// Asks one that runs to pause, if it has had enough.
@@ -85,6 +146,24 @@ impl Shares {
             (self.interrupt)();
         }
         grant(ledger, now);
+    }
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        if let Some(ticker) = self.ticker.get() {
+            ticker.unpark();
+        }
+    }
+}
+
+/// Ticks, and sleeps while there is nothing to look for, until the shares are gone.
+fn keep_ticking(shares: &Weak<Shares>) {
+    while let Some(pause) = shares.upgrade().map(|shares| shares.tick()) {
+        match pause {
+            Some(pause) => thread::sleep(pause),
+            None => thread::park(),
+        }
     }
 }
 
@@ -115,12 +194,14 @@ impl Account {
             thread: thread::current(),
             is_granted: AtomicBool::new(false),
             is_asked_to_pause: AtomicBool::new(false),
+            is_asked_to_give_way: AtomicBool::new(false),
         });
         ledger.enter(self.id, ticket.id, Arc::clone(&ticket), now);
         grant(&mut ledger, now);
         if !ticket.is_granted.load(Relaxed) {
             self.shares.relieve(&mut ledger, now);
         }
+        self.shares.wake_ticker(&ledger, now);
         drop(ledger);
         // Before the wait, so that whatever ends it gives the turn back.
         let turn = Turn { ticket };
@@ -157,6 +238,8 @@ impl Ticket {
     }
 
     fn pause(&self, deadline: Option<Instant>) {
+        // Whoever holds a lock is no thread that gives way: others wait for it.
+        let gave_way = background::leave();
         let now = now();
         let mut ledger = self.shares.lock();
         self.is_asked_to_pause.store(false, Relaxed);
@@ -165,11 +248,15 @@ impl Ticket {
         grant(&mut ledger, now);
         drop(ledger);
         self.wait(deadline);
+        if gave_way {
+            background::enter();
+        }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        background::leave();
         CURRENT.take();
         let now = now();
         let mut ledger = self.ticket.shares.lock();
@@ -178,14 +265,17 @@ impl Drop for Turn {
     }
 }
 
-/// Pauses the call that this thread executes, if it is asked to, until its next turn or the deadline.
+/// Lets others go first where the call that this thread executes is asked to: gives way, or pauses until its next turn or the deadline.
 ///
 /// Does nothing on a thread that executes no call, such as one that helps.
 pub(crate) fn checkpoint(deadline: Option<Instant>) {
     CURRENT.with_borrow(|current| {
-        if let Some(ticket) = current
-            && ticket.is_asked_to_pause.load(Relaxed)
-        {
+        let Some(ticket) = current else { return };
+        if ticket.is_asked_to_give_way.load(Relaxed) {
+            ticket.is_asked_to_give_way.store(false, Relaxed);
+            background::enter();
+        }
+        if ticket.is_asked_to_pause.load(Relaxed) {
             ticket.pause(deadline);
         }
     });
@@ -229,7 +319,7 @@ mod tests {
     }
 
     fn shares(size: usize) -> Arc<Shares> {
-        Arc::new(Shares::new(NonZeroUsize::new(size).unwrap(), || {}))
+        Shares::start(NonZeroUsize::new(size).unwrap(), || {})
     }
 
     #[test]
@@ -258,13 +348,13 @@ mod tests {
     }
 
     #[test]
-    fn never_more_run_than_may_and_all_get_through() {
+    fn never_more_of_a_model_run_than_may_and_all_get_through() {
         let shares = shares(2);
         let (running, most, calls) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let account = Account::open(&shares, NonZeroU32::MIN);
         thread::scope(|scope| {
             for _ in 0..6 {
                 scope.spawn(|| {
-                    let account = Account::open(&shares, NonZeroU32::MIN);
                     for _ in 0..200 {
                         let turn = account.enter(None).unwrap();
                         most.fetch_max(running.fetch_add(1, Relaxed) + 1, Relaxed);
@@ -279,6 +369,38 @@ mod tests {
         });
         assert_eq!(calls.into_inner(), 1200);
         assert!(most.into_inner() <= 2);
+    }
+
+    #[test]
+    fn one_that_takes_long_gives_way_while_there_is_company_and_until_it_has_ended() {
+        let shares = shares(2);
+        let (hog, good) = (
+            Account::open(&shares, NonZeroU32::MIN),
+            Account::open(&shares, NonZeroU32::MIN),
+        );
+        let turn = hog.enter(None).unwrap();
+        compute(Duration::from_millis(20));
+        assert!(!background::is_in(), "nobody else is there");
+        thread::scope(|scope| {
+            scope.spawn(|| drop(good.enter(None).unwrap()));
+        });
+        let start = now();
+        while !background::is_in() && start.elapsed() < Duration::from_millis(90) {
+            compute(Duration::from_millis(1));
+        }
+        assert_eq!(background::is_in(), background::is_possible());
+        drop(turn);
+        assert!(!background::is_in());
+    }
+
+    #[test]
+    fn the_ticker_ends_with_the_shares() {
+        let shares = shares(1);
+        let weak = Arc::downgrade(&shares);
+        let ticker = thread::spawn(move || keep_ticking(&weak));
+        drop(shares);
+        ticker.thread().unpark();
+        ticker.join().unwrap();
     }
 
     #[test]

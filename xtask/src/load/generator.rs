@@ -49,6 +49,8 @@ pub(crate) struct Run<'a> {
     pub(crate) seconds: f64,
     /// Other models that are called meanwhile, and how often a second.
     pub(crate) beside: &'a [(&'a str, f64)],
+    /// Whether host and generator have one core rather than all.
+    pub(crate) is_on_one_core: bool,
 }
 
 /// What came of it.
@@ -66,6 +68,18 @@ pub(crate) fn build(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
+impl Run<'_> {
+    /// Starts to say what is run, on the cores that it has.
+    fn command(&self, program: &str) -> Command {
+        if !self.is_on_one_core {
+            return Command::new(program);
+        }
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", "0", program]);
+        command
+    }
+}
+
 impl Bench<'_> {
     /// Runs the generator, and keeps what it reports.
     pub(crate) fn generate(&mut self, run: &Run<'_>) -> Result<Outcome> {
@@ -80,10 +94,10 @@ impl Bench<'_> {
     ) -> Result<Outcome> {
         let server = match self.transport {
             Transport::Library => None,
-            Transport::Http => Some(Server::start(run.folder)?),
+            Transport::Http => Some(Server::start(run)?),
         };
         let json = PathBuf::from(DIR).join("run.json");
-        let mut command = Command::new(GENERATOR);
+        let mut command = run.command(GENERATOR);
         match &server {
             None => command
                 .arg("library")
@@ -176,10 +190,11 @@ struct Server {
 }
 
 impl Server {
-    fn start(folder: &Path) -> Result<Self> {
-        let mut process = Command::new(CLI)
+    fn start(run: &Run<'_>) -> Result<Self> {
+        let mut process = run
+            .command(CLI)
             .args(["serve", "--listen", "127.0.0.1:0", "--watch", WATCH])
-            .arg(folder)
+            .arg(run.folder)
             .stderr(Stdio::piped())
             .spawn()
             .context("start tensorlet serve")?;

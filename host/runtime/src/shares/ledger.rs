@@ -17,8 +17,11 @@ const GRANULARITY: Duration = Duration::from_millis(2);
 /// How long one runs at least before it is asked to pause.
 const LEAST_RUN: Duration = Duration::from_micros(100);
 
-/// How long after one was asked to pause another begins even so.
-const OVERDUE: Duration = Duration::from_millis(10);
+/// How long a call is executed before it counts as long.
+const LONG: Duration = Duration::from_millis(5);
+
+/// How long after its last call a model still counts as one that is called.
+const RECENT: Duration = Duration::from_millis(100);
 
 /// Names an account.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -46,6 +49,8 @@ struct State {
     used: Duration,
     /// How many calls run or wait.
     calls: usize,
+    /// When the last one left, if one has.
+    left_at: Option<Instant>,
     is_closed: bool,
 }
 
@@ -54,11 +59,13 @@ struct Running<T> {
     id: TicketId,
     account: AccountId,
     value: T,
-    /// Since when it is executed.
+    /// Since when it runs.
     begun_at: Instant,
-    /// Until when its time was added to the account.
+    /// How long it has been executed, pauses left out, as was added to the account.
+    executed: Duration,
+    /// Until when that was counted.
     counted_until: Instant,
-    asked_at: Option<Instant>,
+    is_asked: bool,
 }
 
 #[derive(Debug)]
@@ -66,6 +73,7 @@ struct Waiting<T> {
     id: TicketId,
     account: AccountId,
     value: T,
+    executed: Duration,
 }
 
 impl<T: Clone> Ledger<T> {
@@ -86,6 +94,7 @@ impl<T: Clone> Ledger<T> {
             weight,
             used: self.floor.saturating_sub(CREDIT),
             calls: 0,
+            left_at: None,
             is_closed: false,
         };
         self.accounts.insert(id, state);
@@ -114,7 +123,13 @@ impl<T: Clone> Ledger<T> {
             state.used = state.used.max(least);
         }
         state.calls += 1;
-        self.waiting.push(Waiting { id, account, value });
+        let executed = Duration::ZERO;
+        self.waiting.push(Waiting {
+            id,
+            account,
+            value,
+            executed,
+        });
     }
 
     /// Forgets a call, whether it runs or waits.
@@ -127,6 +142,7 @@ impl<T: Clone> Ledger<T> {
         let account = running.or(waiting).expect("a call leaves once");
         let state = self.state(account);
         state.calls -= 1;
+        state.left_at = Some(now);
         if state.calls == 0 && state.is_closed {
             self.accounts.remove(&account);
         }
@@ -136,30 +152,36 @@ impl<T: Clone> Ledger<T> {
     pub(super) fn pause(&mut self, id: TicketId, now: Instant) {
         self.count(now);
         if let Some(index) = self.running.iter().position(|one| one.id == id) {
-            let Running {
-                id, account, value, ..
-            } = self.running.swap_remove(index);
-            self.waiting.push(Waiting { id, account, value });
+            let paused = self.running.swap_remove(index);
+            self.waiting.push(Waiting {
+                id,
+                account: paused.account,
+                value: paused.value,
+                executed: paused.executed,
+            });
         }
     }
 
     /// Lets the call run that is next, if one more may; asked again until there is none.
+    ///
+    /// One that was asked to pause is not counted: either it is about to, or its thread has no core, and takes none from another.
     pub(super) fn grant(&mut self, now: Instant) -> Option<T> {
-        let counted = self.running.iter().filter(|one| !one.is_overdue(now));
+        let counted = self.running.iter().filter(|one| !one.is_asked);
         if self.waiting.is_empty() || counted.count() >= self.size.get() {
             return None;
         }
         let next = self.next()?;
-        let Waiting { id, account, value } = self.waiting.swap_remove(next);
+        let next = self.waiting.swap_remove(next);
         self.running.push(Running {
-            id,
-            account,
-            value: value.clone(),
+            id: next.id,
+            account: next.account,
+            value: next.value.clone(),
             begun_at: now,
+            executed: next.executed,
             counted_until: now,
-            asked_at: None,
+            is_asked: false,
         });
-        Some(value)
+        Some(next.value)
     }
 
     /// Returns a call that runs and is to pause for one that waits, if there is one. It counts as asked.
@@ -169,18 +191,33 @@ impl<T: Clone> Ledger<T> {
         let least = self.used(self.waiting[next].account);
         let used = |one: &Running<T>| self.accounts[&one.account].used;
         let candidates = self.running.iter().enumerate().filter(|(_, one)| {
-            one.asked_at.is_none() && now.saturating_duration_since(one.begun_at) >= LEAST_RUN
+            !one.is_asked && now.saturating_duration_since(one.begun_at) >= LEAST_RUN
         });
         let (index, _) = candidates
             .filter(|(_, one)| used(one) > least + GRANULARITY)
             .max_by_key(|(_, one)| used(one))?;
         // One asked for each that waits, and no more.
-        let asked = self.running.iter().filter(|one| one.asked_at.is_some());
+        let asked = self.running.iter().filter(|one| one.is_asked);
         if asked.count() >= self.waiting.len() {
             return None;
         }
-        self.running[index].asked_at = Some(now);
+        self.running[index].is_asked = true;
         Some(self.running[index].value.clone())
+    }
+
+    /// Reports whether more than one model is called these days.
+    pub(super) fn has_company(&self, now: Instant) -> bool {
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < RECENT;
+        let called = self.accounts.values();
+        let called = called.filter(|state| state.calls > 0 || state.left_at.is_some_and(is_recent));
+        called.take(2).count() == 2
+    }
+
+    /// Returns the calls that run and have been executed for long.
+    pub(super) fn long(&mut self, now: Instant) -> Vec<T> {
+        self.count(now);
+        let long = self.running.iter().filter(|one| one.executed >= LONG);
+        long.map(|one| one.value.clone()).collect()
     }
 
     /// Returns the place of the waiting call that is next.
@@ -195,6 +232,7 @@ impl<T: Clone> Ledger<T> {
         for one in &mut self.running {
             let took = now.saturating_duration_since(one.counted_until);
             one.counted_until = one.counted_until.max(now);
+            one.executed += took;
             if let Some(state) = self.accounts.get_mut(&one.account) {
                 state.used += took / state.weight.get();
             }
@@ -217,14 +255,6 @@ impl<T: Clone> Ledger<T> {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
-    }
-}
-
-impl<T> Running<T> {
-    /// Reports whether it was asked to pause, and does not come by a checkpoint.
-    fn is_overdue(&self, now: Instant) -> bool {
-        let asked = self.asked_at;
-        asked.is_some_and(|at| now.saturating_duration_since(at) >= OVERDUE)
     }
 }
 
@@ -311,9 +341,10 @@ mod tests {
         assert_eq!(test.grant(100), None);
         assert_eq!(test.relieve(100), Some("hog"));
         assert_eq!(test.relieve(101), None, "asked once");
-        let now = test.at(101);
+        assert_eq!(test.grant(101), Some("good"), "it need not wait for that");
+        let now = test.at(102);
         test.ledger.pause(hog, now);
-        assert_eq!(test.grant(101), Some("good"));
+        assert_eq!(test.grant(102), None);
         let now = test.at(105);
         test.ledger.leave(good, now);
         assert_eq!(test.grant(105), Some("hog"));
@@ -348,15 +379,60 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_not_pause_when_asked_is_not_counted_after_a_while() {
+    fn one_that_does_not_pause_when_asked_holds_nobody_up() {
         let mut test = Test::new(1);
         let (busy, calm) = (test.open(1), test.open(1));
         test.enter(busy, "deaf", 0);
         test.grant(0);
         test.enter(calm, "good", 50);
         assert_eq!(test.relieve(50), Some("deaf"));
-        assert_eq!(test.grant(55), None);
-        assert_eq!(test.grant(61), Some("good"));
+        assert_eq!(test.grant(50), Some("good"));
+        test.enter(calm, "next", 51);
+        assert_eq!(
+            test.grant(51),
+            None,
+            "one of those that were not asked runs"
+        );
+    }
+
+    #[test]
+    fn a_call_is_long_when_it_was_executed_for_long() {
+        let mut test = Test::new(1);
+        let account = test.open(1);
+        let call = test.enter(account, "call", 0);
+        test.grant(100);
+        let now = test.at(104);
+        assert!(
+            test.ledger.long(now).is_empty(),
+            "what it waited is not counted"
+        );
+        test.ledger.pause(call, now);
+        test.grant(200);
+        let now = test.at(201);
+        assert_eq!(test.ledger.long(now), ["call"], "what it ran before is");
+        test.ledger.pause(call, now);
+        assert!(test.ledger.long(now).is_empty(), "it waits");
+    }
+
+    #[test]
+    fn models_that_were_called_lately_are_company() {
+        let mut test = Test::new(1);
+        let (one, other) = (test.open(1), test.open(1));
+        let call = test.enter(one, "one", 0);
+        let has_company = |test: &Test, ms| test.ledger.has_company(test.at(ms));
+        assert!(
+            !has_company(&test, 0),
+            "a model that was never called is none"
+        );
+        let short = test.enter(other, "other", 10);
+        assert!(has_company(&test, 500), "its call still waits");
+        let now = test.at(500);
+        test.ledger.leave(short, now);
+        assert!(has_company(&test, 599));
+        assert!(!has_company(&test, 600));
+        let now = test.at(600);
+        test.ledger.leave(call, now);
+        assert!(!has_company(&test, 600));
     }
 
     #[test]
