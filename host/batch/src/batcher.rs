@@ -55,8 +55,9 @@ use self::overload::{Length, Overload};
 use crate::call::{Call, Place, Shed, ShedReason, Ticket};
 use crate::config::{self, BatchConfig, InvalidConfig, QueueDelay};
 
-/// How long a queue may be crowded before calls are refused: so long, and so many executions.
-const LEAST_PATIENCE: Duration = Duration::from_millis(30);
+/// How long a queue may be crowded before calls are refused: so long, and so many executions. The system may keep a thread from a core that is
+/// busy for some tens of milliseconds; a queue that grew meanwhile says nothing of the load.
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 const PATIENT_EXECUTIONS: u32 = 4;
 
 /// Groups waiting calls into batches. See the [module](self).
@@ -338,7 +339,7 @@ impl<C> Batcher<C> {
     /// after three to four executions. Better levels than the default may make it twice as long.
     fn admits<T>(&mut self, call: &Call<T>, now: Instant) -> bool {
         let is_full = self.is_full();
-        if self.config.overload == config::Overload::Queue || self.queued_calls == 0 {
+        if self.config.overload == config::Overload::Queue {
             return !is_full;
         }
         let rows = call.rows.get();
@@ -348,6 +349,7 @@ impl<C> Batcher<C> {
         let length = Length {
             rows: self.queued_rows + u64::from(rows),
             limit: (self.workers * 3).div_ceil(2) * u64::from(wanted.max(rows)) * (1 + level),
+            is_empty: self.queued_calls == 0,
             is_full,
         };
         let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(wanted));

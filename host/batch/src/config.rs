@@ -25,7 +25,7 @@ pub struct BatchConfig {
     pub preferred_batch_size: Vec<u32>,
     /// How long a call may be held back while a worker is free. Default: [`QueueDelay::Auto`].
     pub max_queue_delay: QueueDelay,
-    /// The most calls that wait; what comes then is shed. Default: 1024, where Triton's queue has no limit.
+    /// The most calls that wait; what comes then is shed. Default: 4096, where Triton's queue has no limit.
     pub max_queue_size: NonZeroUsize,
     /// What becomes of calls when more come than can be answered. Default: [`Overload::Shed`].
     pub overload: Overload,
@@ -51,7 +51,7 @@ impl Default for BatchConfig {
             join: Join::WhenFaster,
             preferred_batch_size: Vec::new(),
             max_queue_delay: QueueDelay::Auto,
-            max_queue_size: const { NonZeroUsize::new(1024).expect("is not 0") },
+            max_queue_size: const { NonZeroUsize::new(4096).expect("is not 0") },
             overload: Overload::Shed,
             priority_levels: 0,
             default_priority_level: 0,

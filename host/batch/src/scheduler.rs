@@ -125,16 +125,16 @@ impl<P: Predict> Scheduler<P> {
         &self.shared.predict
     }
 
-    /// Queues a call.
+    /// Queues a call. Inputs that others hold as well are not copied.
     ///
     /// # Errors
     /// If the inputs do not fit the signature, the queue is full, the scheduler drains, or the deadline has passed.
     pub fn submit(
         &self,
-        inputs: Vec<NamedTensor>,
+        inputs: impl Into<Arc<[NamedTensor]>>,
         options: CallOptions,
     ) -> Result<Handle<P>, CallError<P::Error>> {
-        Shared::submit(&self.shared, inputs, options)
+        Shared::submit(&self.shared, inputs.into(), options)
     }
 
     /// Executes a call and waits for its outputs: on the thread that asks, if nothing waits and a worker is free.
@@ -145,10 +145,10 @@ impl<P: Predict> Scheduler<P> {
     /// If there are no outputs: see [`CallErrorKind`](crate::CallErrorKind).
     pub fn predict(
         &self,
-        inputs: Vec<NamedTensor>,
+        inputs: impl Into<Arc<[NamedTensor]>>,
         options: CallOptions,
     ) -> Result<Vec<NamedTensor>, CallError<P::Error>> {
-        Shared::predict(&self.shared, inputs, options)
+        Shared::predict(&self.shared, inputs.into(), options)
     }
 
     /// Returns what has been learnt of the model: [`Batcher::experience`](crate::Batcher::experience).

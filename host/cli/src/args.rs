@@ -240,7 +240,7 @@ pub(crate) struct ServeArgs {
         help_heading = "Models that do not say it"
     )]
     pub(crate) max_queue_delay: Option<u64>,
-    /// Calls that wait at most [default: 1024]
+    /// Calls that wait at most [default: 4096]
     #[arg(long, value_name = "CALLS", help_heading = "Models that do not say it")]
     pub(crate) max_queue_size: Option<NonZeroUsize>,
     /// Calls or batches that are executed at a time [default: as many as there are cores]

@@ -169,14 +169,14 @@ impl Repository {
         &self,
         model: &str,
         selector: &Selector,
-        inputs: Vec<NamedTensor>,
+        inputs: impl Into<Arc<[NamedTensor]>>,
         options: CallOptions,
     ) -> Result<Predicted, ServeError> {
         let span = call_span(model);
         let call = async {
             let (version, served) = self.find(model, selector).await?;
             span.record("version", version);
-            let outputs = served.predict(inputs, options).await?;
+            let outputs = served.predict(inputs.into(), options).await?;
             Ok(Predicted { outputs, version })
         };
         let result = call.instrument(span.clone()).await;
@@ -191,14 +191,14 @@ impl Repository {
         &self,
         model: &str,
         selector: &Selector,
-        inputs: Vec<NamedTensor>,
+        inputs: impl Into<Arc<[NamedTensor]>>,
         options: CallOptions,
     ) -> Result<Predicted, ServeError> {
         let span = call_span(model);
         let result = span.in_scope(|| {
             let (version, served) = self.find_blocking(model, selector)?;
             span.record("version", version);
-            let outputs = served.predict_blocking(inputs, options)?;
+            let outputs = served.predict_blocking(inputs.into(), options)?;
             Ok(Predicted { outputs, version })
         });
         result.inspect_err(|error| self.shared.note(&span, error))

@@ -81,7 +81,7 @@ impl Served {
     /// Executes a call.
     pub(crate) async fn predict(
         &self,
-        inputs: Vec<NamedTensor>,
+        inputs: Arc<[NamedTensor]>,
         options: CallOptions,
     ) -> Result<Vec<NamedTensor>, ServeError> {
         let options = self.admit(options)?;
@@ -92,7 +92,7 @@ impl Served {
     /// Executes a call, on this thread if nothing waits and a worker is free.
     pub(crate) fn predict_blocking(
         &self,
-        inputs: Vec<NamedTensor>,
+        inputs: Arc<[NamedTensor]>,
         options: CallOptions,
     ) -> Result<Vec<NamedTensor>, ServeError> {
         let options = self.admit(options)?;
@@ -119,11 +119,13 @@ impl Served {
         let failed = Arc::new(Mutex::new(None));
         let (served, failure) = (Arc::clone(self), Arc::clone(&failed));
         let answer = answerer.answer(file, timeout, move |inputs| {
-            served.predict_blocking(inputs, options).map_err(|error| {
-                let reason = error.to_string();
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                reason
-            })
+            served
+                .predict_blocking(inputs.into(), options)
+                .map_err(|error| {
+                    let reason = error.to_string();
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    reason
+                })
         });
         let failure = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         match failure {

@@ -110,7 +110,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, default_value_t = 5.0)]
     timeout: f64,
     /// How many calls may be under way; those that arrive meanwhile are dropped
-    #[arg(long, default_value_t = 4096, conflicts_with = "closed")]
+    #[arg(long, default_value_t = 16384, conflicts_with = "closed")]
     max_in_flight: usize,
     /// Decides arrivals and inputs
     #[arg(long, default_value_t = 1)]
@@ -286,7 +286,7 @@ mod tests {
     fn reads_both_patterns() {
         let open = Pattern::Open {
             rate: 200.0,
-            max_in_flight: 4096,
+            max_in_flight: 16384,
         };
         assert_eq!(config(&["--rate", "200"]).unwrap().pattern, open);
         let closed = Pattern::Closed { callers: 8 };

@@ -30,7 +30,7 @@ pub(crate) struct Library {
     repository: Repository,
     model: Arc<str>,
     /// Calls that come round.
-    calls: Arc<[Vec<NamedTensor>]>,
+    calls: Arc<[Arc<[NamedTensor]>]>,
 }
 
 impl Host {
@@ -113,7 +113,7 @@ impl Target for Library {
     fn call(&self, number: u64) -> impl Future<Output = Outcome> {
         let index = usize::try_from(number).unwrap_or(0) % self.calls.len();
         let (repository, model) = (self.repository.clone(), Arc::clone(&self.model));
-        let inputs = self.calls[index].clone();
+        let inputs = Arc::clone(&self.calls[index]);
         async move {
             let options = CallOptions::default();
             let predicted = repository.predict(&model, &Selector::Default, inputs, options);

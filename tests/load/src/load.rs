@@ -24,6 +24,9 @@ use crate::pacer::Pacer;
 use crate::recorder::{Call, Recorder, Window};
 use crate::target::{Outcome, Target};
 
+/// How much more of the processor the generator asks for than what it calls, which may be on the same machine (`nice`).
+const NICENESS: i32 = -20;
+
 /// How long threads have to make their targets before the first call is due.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(200);
 
@@ -140,6 +143,8 @@ fn share_of(pattern: Pattern, thread: usize, threads: usize) -> Pattern {
 }
 
 fn run_share<T: Target>(share: Share, make: impl Fn() -> Result<T>) -> Result<Recorder> {
+    // As if it were on a machine of its own, as far as the system allows.
+    let _ = rustix::process::nice(NICENESS);
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -146,7 +146,7 @@ fn run<T: Target, M: Fn() -> Result<T> + Send + Sync>(
     for Beside { model, rate } in beside {
         let pattern = Pattern::Open {
             rate: *rate,
-            max_in_flight: 4096,
+            max_in_flight: 16384,
         };
         let load = Config {
             pattern,

@@ -8,7 +8,8 @@
 //! ```text
 //! Calm: all are let in ── it was crowded for some time, ──► Overloaded: let in while the queue is short
 //!          ▲              and grew, or was full                      │
-//!          └────────── hardly any was refused for a second ──────────┘
+//!          └── for a second hardly any was refused, or many found ────┘
+//!              an empty queue
 //! ```
 
 use std::time::{Duration, Instant};
@@ -21,6 +22,10 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// It is over when fewer than one of so many calls were refused.
 const FEW: u64 = 20;
+
+/// It is over as well when one of so many calls found an empty queue: what was refused then came in bursts, or was refused because
+/// executions were held up, and would have been answered.
+const MANY: u64 = 4;
 
 /// A queue has grown when it is longer by one of so many parts.
 const GROWTH: u64 = 4;
@@ -40,6 +45,8 @@ pub(crate) struct Length {
     pub(crate) rows: u64,
     /// How long it should be at most when it is overloaded.
     pub(crate) limit: u64,
+    /// Whether nobody waits.
+    pub(crate) is_empty: bool,
     /// Whether there is no room for the call.
     pub(crate) is_full: bool,
 }
@@ -62,11 +69,13 @@ struct Window {
     start: Instant,
     offered: u64,
     refused: u64,
+    /// Calls that found an empty queue.
+    found_empty: u64,
 }
 
 impl Length {
     fn is_long(self) -> bool {
-        self.is_full || self.rows > self.limit
+        self.is_full || (!self.is_empty && self.rows > self.limit)
     }
 
     fn is_crowded(self) -> bool {
@@ -81,8 +90,7 @@ impl Overload {
         if let Some(window) = &self.window
             && now.saturating_duration_since(window.start) >= WINDOW
         {
-            let is_over = window.refused * FEW < window.offered.max(1);
-            self.window = (!is_over).then(|| Window::new(now));
+            self.window = (!window.is_over()).then(|| Window::new(now));
             self.crowd = None;
         }
         if !length.is_crowded() {
@@ -99,6 +107,7 @@ impl Overload {
         };
         window.offered += 1;
         window.refused += u64::from(length.is_long());
+        window.found_empty += u64::from(length.is_empty);
         !length.is_long()
     }
 
@@ -142,7 +151,12 @@ impl Window {
             start,
             offered: 0,
             refused: 0,
+            found_empty: 0,
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.refused * FEW < self.offered.max(1) || self.found_empty * MANY > self.offered
     }
 }
 
@@ -159,6 +173,7 @@ mod tests {
         let length = Length {
             rows,
             limit: LIMIT,
+            is_empty: rows == 1,
             is_full: rows >= 1000,
         };
         overload.admit(length, PATIENCE, start + Duration::from_millis(ms))
@@ -252,6 +267,18 @@ mod tests {
         }
         assert!(!overload.is_overloaded());
         assert!(admit(&mut overload, start, 5301, 100));
+    }
+
+    #[test]
+    fn it_is_over_when_many_find_an_empty_queue() {
+        let (mut overload, start) = (Overload::default(), clock::now());
+        fill(&mut overload, start);
+        // The queue is empty for a third of the time, and long for as much, as executions were held up.
+        let rows = |ms| [1, LIMIT, 100][(ms / 10 % 3) as usize];
+        for ms in 1101..2110 {
+            assert_eq!(admit(&mut overload, start, ms, rows(ms)), rows(ms) < 100);
+        }
+        assert!(!overload.is_overloaded());
     }
 
     #[test]

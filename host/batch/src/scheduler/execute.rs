@@ -19,7 +19,7 @@ use crate::split::split;
 /// What a scheduler's calls carry.
 #[derive(Debug)]
 pub(crate) struct Job<E> {
-    pub(crate) inputs: Vec<NamedTensor>,
+    pub(crate) inputs: Arc<[NamedTensor]>,
     pub(crate) answer: Arc<Answer<E>>,
 }
 
@@ -89,10 +89,7 @@ fn attempt<P: Predict>(
         let outputs = predict.predict(inputs, deadline).map_err(failed)?;
         return Ok(vec![outputs]);
     }
-    let calls = batch
-        .calls()
-        .iter()
-        .map(|call| call.carried().inputs.as_slice());
+    let calls = batch.calls().iter().map(|call| &*call.carried().inputs);
     let calls: Vec<&[NamedTensor]> = calls.collect();
     let start = clock::now();
     let inputs = join(&calls, predict.signature(), batch.padded_rows(), padding)

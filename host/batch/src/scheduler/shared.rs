@@ -60,7 +60,7 @@ impl<P: Predict> Shared<P> {
 
     pub(crate) fn submit(
         this: &Arc<Self>,
-        inputs: Vec<NamedTensor>,
+        inputs: Arc<[NamedTensor]>,
         options: CallOptions,
     ) -> Result<Handle<P>, CallError<P::Error>> {
         let call = this.call(inputs, options)?;
@@ -78,7 +78,7 @@ impl<P: Predict> Shared<P> {
 
     pub(crate) fn predict(
         this: &Arc<Self>,
-        inputs: Vec<NamedTensor>,
+        inputs: Arc<[NamedTensor]>,
         options: CallOptions,
     ) -> CallResult<P::Error> {
         let call = this.call(inputs, options)?;
@@ -253,7 +253,7 @@ impl<P: Predict> Shared<P> {
 
     fn call(
         &self,
-        inputs: Vec<NamedTensor>,
+        inputs: Arc<[NamedTensor]>,
         options: CallOptions,
     ) -> Result<Call<Job<P::Error>>, CallError<P::Error>> {
         let signature = self.predict.signature();
