@@ -1,6 +1,7 @@
 //! A plan bound to sizes: numbers instead of symbols, places in memory, kernels that know both.
 
 mod cache;
+mod chunks;
 mod places;
 
 use tensorlet_kernels::{Crew, Run, RunError, TensorType};
@@ -8,6 +9,7 @@ use tensorlet_plan::kernel::ConvWeights;
 use tensorlet_plan::{Kernel, Step, Value, ValueId};
 
 pub(crate) use cache::Cache;
+use chunks::{BoundChunks, Chunks};
 use places::Places;
 
 use crate::error::PredictError;
@@ -40,9 +42,14 @@ pub(crate) struct Binding {
     scratch_bytes: usize,
 }
 
-struct BoundStep {
-    work: Work,
-    operands: Operands,
+enum BoundStep {
+    Kernel(Box<dyn Run>, Operands),
+    #[cfg(feature = "tract")]
+    Tract(TractCall, Operands),
+    /// Computed with the next one.
+    WithNext,
+    /// Computed with the one before, in chunks.
+    Chunks(BoundChunks),
 }
 
 /// Steps that a host may compute.
@@ -51,16 +58,22 @@ struct BoundSegment {
     operands: Operands,
 }
 
+/// What a step is bound to, before its operands have places.
 enum Work {
     Kernel(Box<dyn Run>),
     #[cfg(feature = "tract")]
     Tract(TractCall),
+    WithNext,
+    /// The kernels of the step before and of this one.
+    Chunks([Box<dyn Run>; 2], Chunks),
 }
 
 impl Work {
     fn scratch_bytes(&self) -> usize {
         match self {
             Self::Kernel(kernel) => kernel.scratch_bytes(),
+            Self::Chunks([first, second], _) => first.scratch_bytes().max(second.scratch_bytes()),
+            Self::WithNext => 0,
             #[cfg(feature = "tract")]
             Self::Tract(_) => 0,
         }
@@ -91,13 +104,24 @@ impl Binding {
             .collect();
         let types = types(program, &sizes)?;
         let bytes = bytes(program, &types)?;
-        let mut places = Places::assign(program, &types)?;
+        let chunks: Vec<Option<Chunks>> = (0..program.steps.len())
+            .map(|index| chunks::find(program, &types, index))
+            .collect();
+        let mut places = Places::assign(program, &types, &chunks)?;
 
         let target = program.target();
         let mut works = Vec::with_capacity(program.steps.len());
         let mut scratch_bytes = 0;
         for (index, step) in program.steps.iter().enumerate() {
-            let work = bind_step(program, index, step, &types, &target)?;
+            let before = index.checked_sub(1).and_then(|before| chunks[before]);
+            let work = match (chunks[index], before) {
+                (Some(_), _) => Work::WithNext,
+                (None, Some(chunks)) => {
+                    let kernels = chunks::bind(program, &types, index - 1, chunks, &target)?;
+                    Work::Chunks(kernels, chunks)
+                }
+                (None, None) => bind_step(program, index, step, &types, &target)?,
+            };
             scratch_bytes = scratch_bytes.max(work.scratch_bytes());
             works.push(work);
         }
@@ -107,11 +131,29 @@ impl Binding {
             .steps
             .iter()
             .zip(works)
-            .map(|(step, work)| {
+            .enumerate()
+            .map(|(index, (step, work))| {
                 let scratch = (scratch, work.scratch_bytes());
-                let values = (step.inputs.as_slice(), step.outputs.as_slice());
-                let operands = places.operands(program, &types, &step.name, values, scratch)?;
-                Ok(BoundStep { work, operands })
+                let operands = || {
+                    let values = (step.inputs.as_slice(), step.outputs.as_slice());
+                    places.operands(program, &types, &step.name, values, scratch)
+                };
+                Ok(match work {
+                    Work::Kernel(kernel) => BoundStep::Kernel(kernel, operands()?),
+                    #[cfg(feature = "tract")]
+                    Work::Tract(call) => BoundStep::Tract(call, operands()?),
+                    Work::WithNext => BoundStep::WithNext,
+                    Work::Chunks([first, second], chunks) => {
+                        let before = index - 1;
+                        let operands =
+                            chunks::operands(program, &types, &places, before, chunks, scratch)?;
+                        BoundStep::Chunks(BoundChunks {
+                            first,
+                            second,
+                            operands,
+                        })
+                    }
+                })
             })
             .collect::<Result<_, PredictError>>()?;
         let segments = segments(program, &types, &places)?;
@@ -221,15 +263,27 @@ impl Binding {
             if offloaded.contains(&index) {
                 continue;
             }
-            let (inputs, outputs, scratch) = frame.slices(&step.operands, crew.size());
-            match &step.work {
-                Work::Kernel(kernel) => kernel
-                    .run(inputs, outputs, scratch, crew)
-                    .map_err(|error| failed(&program.steps[index], error))?,
+            let mut run = |index: usize, kernel: &dyn Run, operands: &Operands| {
+                let (inputs, outputs, scratch) = frame.slices(operands, crew.size());
+                let result = kernel.run(inputs, outputs, scratch, crew);
+                result.map_err(|error| failed(&program.steps[index], error))
+            };
+            match step {
+                BoundStep::Kernel(kernel, operands) => run(index, &**kernel, operands)?,
                 #[cfg(feature = "tract")]
-                Work::Tract(call) => call
-                    .run(inputs, outputs, dynamic)
-                    .map_err(|error| PredictError::in_step(&program.steps[index].name, &error))?,
+                BoundStep::Tract(call, operands) => {
+                    let (inputs, outputs, _) = frame.slices(operands, crew.size());
+                    call.run(inputs, outputs, dynamic).map_err(|error| {
+                        PredictError::in_step(&program.steps[index].name, &error)
+                    })?;
+                }
+                BoundStep::WithNext => {}
+                BoundStep::Chunks(chunks) => {
+                    for [first, second] in &chunks.operands {
+                        run(index - 1, &*chunks.first, first)?;
+                        run(index, &*chunks.second, second)?;
+                    }
+                }
             }
             after_step(index);
         }
@@ -263,6 +317,11 @@ impl Binding {
             }
         }
     }
+}
+
+/// Returns the error of a step whose kernel cannot be bound.
+fn failed_to_bind(step: &Step, error: &dyn std::fmt::Display) -> PredictError {
+    PredictError::in_step(&step.name, error)
 }
 
 /// Returns the error of a step whose kernel has not computed.

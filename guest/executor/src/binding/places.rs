@@ -8,7 +8,7 @@
 //! alias              the place of its root
 //! ```
 //!
-//! A segment that a host may compute is like one step: what it reads stays until its end, and what it leaves exists from its beginning.
+//! Steps that are computed in chunks are like one step, and what is between them has room for a chunk. A segment that a host may compute is like one step as well: what it reads stays until its end, and what it leaves exists from its beginning.
 //!
 //! Room for copies is part of the arena's size, though a copy is made only where the caller's tensors are not aligned. Mostly
 //! it is room that other buffers have later or earlier.
@@ -16,6 +16,7 @@
 use tensorlet_kernels::TensorType;
 use tensorlet_plan::{Segment, Storage, ValueId};
 
+use super::chunks::Chunks;
 use crate::arena::Arena;
 use crate::error::PredictError;
 use crate::offload::Offloaded;
@@ -25,6 +26,8 @@ use crate::slices::{Operand, Operands, Place};
 /// The place of every root; aliases and values of unknown dims have none.
 pub(super) struct Places {
     places: Vec<Option<Place>>,
+    /// How much room each takes.
+    bytes: Vec<usize>,
     /// Which of them have returned their memory.
     is_free: Vec<bool>,
     arena: Arena,
@@ -36,16 +39,29 @@ impl Places {
     pub(super) fn assign(
         program: &Program,
         types: &[Option<TensorType>],
+        chunks: &[Option<Chunks>],
     ) -> Result<Self, PredictError> {
         let mut places = Self {
             places: vec![None; program.values.len()],
+            bytes: (0..program.values.len())
+                .map(|id| bytes(types, id))
+                .collect(),
             is_free: vec![false; program.values.len()],
             arena: Arena::default(),
             max_bytes: program.max_arena_bytes,
         };
-        let last_uses = last_uses(program);
+        let mut last_uses = last_uses(program);
+        for (chunks, first) in chunks.iter().zip(0..) {
+            let Some(chunks) = chunks else { continue };
+            places.bytes[chunks.between.index()] = chunks.bytes;
+            // What the first step reads is read until the last chunk.
+            for &input in &program.steps[first as usize].inputs {
+                let last = &mut last_uses[program.lifetimes.root(input).index()];
+                *last = last.map(|last| last.max(first + 1));
+            }
+        }
         for (id, value) in program.values.iter().enumerate() {
-            let bytes = bytes(types, id);
+            let bytes = places.bytes[id];
             places.places[id] = match &value.storage {
                 Storage::Constant(range) => {
                     Some(Place::Constant(program.constants.offset(range.start)))
@@ -64,18 +80,20 @@ impl Places {
             let segment = segments.peek().copied();
             let begins = segment.filter(|segment| segment.steps.start == index);
             let early = begins.map_or(&[][..], |segment| &segment.outputs);
-            for output in early.iter().chain(&step.outputs) {
+            // The second of two steps in chunks writes while the first still reads.
+            let next = chunks[index].map_or(&[][..], |_| &program.steps[index + 1].outputs);
+            for output in early.iter().chain(&step.outputs).chain(next) {
                 places.place(types, output.index(), &outputs)?;
             }
-            places.free_after(
-                program,
-                types,
-                index,
-                (&step.inputs, &step.outputs),
-                &last_uses,
-            );
+            let before = index
+                .checked_sub(1)
+                .filter(|&before| chunks[before].is_some());
+            let before = before.map_or(&[][..], |before| &program.steps[before].inputs);
+            for inputs in [before, &step.inputs] {
+                places.free_after(program, index, (inputs, &step.outputs), &last_uses);
+            }
             if let Some(segment) = segment.filter(|segment| segment.steps.end == index + 1) {
-                places.free_after(program, types, index, (&segment.inputs, &[]), &last_uses);
+                places.free_after(program, index, (&segment.inputs, &[]), &last_uses);
                 segments.next();
             }
         }
@@ -92,7 +110,7 @@ impl Places {
         if types[id].is_none() || self.places[id].is_some() {
             return Ok(());
         }
-        let offset = self.allocate(bytes(types, id))?;
+        let offset = self.allocate(self.bytes[id])?;
         self.places[id] = Some(match outputs[id] {
             Some(index) => Place::Output {
                 index,
@@ -107,7 +125,6 @@ impl Places {
     fn free_after(
         &mut self,
         program: &Program,
-        types: &[Option<TensorType>],
         index: usize,
         (inputs, outputs): (&[ValueId], &[ValueId]),
         last_uses: &[Option<u32>],
@@ -121,7 +138,7 @@ impl Places {
             }
             if let Some(Place::Arena(offset) | Place::Input { copy: offset, .. }) = self.places[id]
             {
-                self.arena.free(offset, bytes(types, id));
+                self.arena.free(offset, self.bytes[id]);
             }
         }
     }
@@ -180,7 +197,18 @@ impl Places {
                 .filter_map(|&id| self.operand(program, types, id))
                 .collect()
         };
-        Operands::new(of(inputs), of(outputs), scratch).map_err(|_| {
+        self.checked(name, of(inputs), of(outputs), scratch)
+    }
+
+    /// Returns operands of a step of this name that nobody writes but who may.
+    pub(super) fn checked(
+        &self,
+        name: &str,
+        inputs: Box<[Operand]>,
+        outputs: Box<[Operand]>,
+        scratch: (usize, usize),
+    ) -> Result<Operands, PredictError> {
+        Operands::new(inputs, outputs, scratch).map_err(|_| {
             PredictError::in_step(
                 name,
                 &"expected outputs of their own, found memory shared with other values",

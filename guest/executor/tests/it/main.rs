@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod builder;
+mod chunks;
 mod errors;
 mod fuzz;
 mod offload;

@@ -10,7 +10,7 @@ use tensorlet_plan::{Kernel, Plan, SymbolId, ValueId};
 use crate::builder::{Builder, Random, Shifted, elements, load, tensor};
 
 /// A team whose helpers are started anew each time.
-struct Fresh(usize);
+pub(crate) struct Fresh(pub(crate) usize);
 
 impl Team for Fresh {
     fn size(&self) -> usize {

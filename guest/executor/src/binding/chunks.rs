@@ -1,0 +1,231 @@
+//! Pairs of steps that are computed chunk by chunk, so that what is between them never exists as a whole.
+//!
+//! Networks for small machines widen their channels by a convolution, look at each channel by itself, and narrow them again: what is widest is
+//! written once and read once. Channels are stored in blocks of 16, and the depthwise convolution needs, for one block, that block alone. So the
+//! first step makes some blocks, the second reads them, and the next ones take their place:
+//!
+//! ```text
+//! x ── conv, weights of block 0 ──► between ── depthwise, block 0 ──► block 0 of y
+//! x ── conv, weights of block 1 ──► between ── depthwise, block 1 ──► block 1 of y
+//! ```
+//!
+//! Each number is computed as without chunks. The arena is smaller by what is not there, and what is between stays in the caches.
+
+use tensorlet_kernels::{Run, Target, TensorType};
+use tensorlet_plan::kernel::{Conv, ConvWeights};
+use tensorlet_plan::{Kernel, Storage, ValueId};
+
+use super::failed_to_bind;
+use super::places::Places;
+use crate::error::PredictError;
+use crate::offload::Offloaded;
+use crate::program::Program;
+use crate::slices::{Operand, Operands, Place};
+
+/// Channels of a block.
+const BLOCK: usize = 16;
+
+/// What is between two steps is made in chunks if it has more bytes, of no more bytes unless a block has. About what a core has for itself.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// How a step is computed together with the next one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Chunks {
+    /// What is between the steps.
+    pub(super) between: ValueId,
+    /// How many chunks there are.
+    pub(super) count: usize,
+    /// How many bytes of `between` there are at a time.
+    pub(super) bytes: usize,
+}
+
+/// Two steps, bound to the sizes of a chunk.
+pub(super) struct BoundChunks {
+    pub(super) first: Box<dyn Run>,
+    pub(super) second: Box<dyn Run>,
+    /// Of both steps, for each chunk.
+    pub(super) operands: Vec<[Operands; 2]>,
+}
+
+/// Finds out whether a step and the next are to be computed in chunks.
+pub(super) fn find(
+    program: &Program,
+    types: &[Option<TensorType>],
+    first: usize,
+) -> Option<Chunks> {
+    let [widen, look] = program.steps.get(first..first + 2)? else {
+        return None;
+    };
+    let (Kernel::Conv(conv), Kernel::Conv(depthwise)) = (&widen.kernel, &look.kernel) else {
+        return None;
+    };
+    let widens =
+        matches!(conv.weights, ConvWeights::Blocked | ConvWeights::PlainInput) && conv.group == 1;
+    let is_plain = |conv: &Conv| !conv.epilogue.residual;
+    if !widens
+        || depthwise.weights != ConvWeights::Depthwise
+        || !is_plain(conv)
+        || !is_plain(depthwise)
+    {
+        return None;
+    }
+    let (&[between], &[out]) = (&*widen.outputs, &*look.outputs) else {
+        return None;
+    };
+    let second = u32::try_from(first + 1).ok()?;
+    let is_own = |id: ValueId| {
+        matches!(program.values[id.index()].storage, Storage::Buffer)
+            && !program.outputs.contains(&id)
+    };
+    // The one reader of what is between is the second step, once.
+    let readers = look.inputs.iter();
+    let readers = readers.filter(|&&input| program.lifetimes.root(input) == between);
+    let is_read_once = program.lifetimes.lifetime(between)?.last == second
+        && look.inputs.first() == Some(&between)
+        && readers.count() == 1;
+    let constants = widen.inputs[1..].iter().chain(&look.inputs[1..]);
+    let are_constant =
+        |id: &ValueId| matches!(program.values[id.index()].storage, Storage::Constant(_));
+    let is_cut = program
+        .offloaded
+        .iter()
+        .flat_map(Offloaded::parts)
+        .any(|segment| segment.steps.contains(&first) != segment.steps.contains(&(first + 1)));
+    if !is_own(between)
+        || !is_own(out)
+        || !is_read_once
+        || is_cut
+        || !constants.clone().all(are_constant)
+    {
+        return None;
+    }
+    let tensor = types[between.index()].as_ref()?;
+    let (&[1, channels, ..], bytes) = (&*tensor.dims, tensor.stored_bytes()?) else {
+        return None;
+    };
+    let blocks = channels / BLOCK;
+    // What is stored for each channel comes in whole blocks.
+    let are_blocks = channels.is_multiple_of(BLOCK)
+        && types[out.index()].as_ref()?.dims.get(..2) == Some(&[1, channels][..])
+        && constants.clone().all(|id| is_divided(types, *id, channels));
+    if bytes <= CHUNK_BYTES || !are_blocks {
+        return None;
+    }
+    let fits = |&count: &usize| blocks.is_multiple_of(count) && bytes / count <= CHUNK_BYTES;
+    let count = (2..blocks).find(fits).unwrap_or(blocks);
+    (count > 1).then_some(Chunks {
+        between,
+        count,
+        bytes: bytes / count,
+    })
+}
+
+/// Reports whether a constant has one part for each block of channels: bias one number a channel, weights one row a block.
+fn is_divided(types: &[Option<TensorType>], id: ValueId, channels: usize) -> bool {
+    let dims = types[id.index()].as_ref().map(|tensor| &*tensor.dims);
+    match dims {
+        Some([numbers]) => *numbers == channels,
+        Some([blocks, ..]) => *blocks == channels / BLOCK,
+        _ => false,
+    }
+}
+
+/// Binds both steps to the sizes of a chunk.
+pub(super) fn bind(
+    program: &Program,
+    types: &[Option<TensorType>],
+    first: usize,
+    chunks: Chunks,
+    target: &Target<'_>,
+) -> Result<[Box<dyn Run>; 2], PredictError> {
+    let kernel = |index: usize, divided: fn(usize) -> bool| {
+        let step = &program.steps[index];
+        let part = |position: usize, id: ValueId| {
+            let mut tensor = types[id.index()]
+                .clone()
+                .expect("`find` looked at its dims");
+            if divided(position) {
+                let axis = usize::from(!matches!(
+                    program.values[id.index()].storage,
+                    Storage::Constant(_)
+                ));
+                tensor.dims[axis] /= chunks.count;
+            }
+            tensor
+        };
+        let inputs = step.inputs.iter().enumerate();
+        let inputs: Vec<TensorType> = inputs.map(|(position, &id)| part(position, id)).collect();
+        let outputs: Vec<TensorType> = step
+            .outputs
+            .iter()
+            .map(|&id| {
+                let mut tensor = types[id.index()]
+                    .clone()
+                    .expect("`find` looked at its dims");
+                tensor.dims[1] /= chunks.count;
+                tensor
+            })
+            .collect();
+        let mut kernel = step.kernel.clone();
+        if let Kernel::Conv(conv) = &mut kernel
+            && conv.weights == ConvWeights::Depthwise
+        {
+            conv.group /= u32::try_from(chunks.count).unwrap_or(u32::MAX);
+        }
+        tensorlet_kernels::bind(&kernel, &inputs, &outputs, target)
+            .map_err(|error| failed_to_bind(step, &error))
+    };
+    // The first step reads all channels of `x`, the second those that are there.
+    Ok([
+        kernel(first, |position| position > 0)?,
+        kernel(first + 1, |_| true)?,
+    ])
+}
+
+/// Returns the operands of both steps for each chunk.
+pub(super) fn operands(
+    program: &Program,
+    types: &[Option<TensorType>],
+    places: &Places,
+    first: usize,
+    chunks: Chunks,
+    scratch: (usize, usize),
+) -> Result<Vec<[Operands; 2]>, PredictError> {
+    let whole = |id: ValueId| {
+        let operand = places.operand(program, types, id);
+        operand.expect("`find` looked at its dims")
+    };
+    let between = Operand {
+        len: chunks.bytes,
+        ..whole(chunks.between)
+    };
+    let [widen, look] = [&program.steps[first], &program.steps[first + 1]];
+    let chunk = |index: usize| {
+        let part = |&id: &ValueId| part(whole(id), chunks.count, index);
+        let x = [whole(widen.inputs[0])].into_iter();
+        let of_first = x.chain(widen.inputs[1..].iter().map(part)).collect();
+        let of_second = [between]
+            .into_iter()
+            .chain(look.inputs[1..].iter().map(part));
+        let of_second = of_second.collect();
+        let out = [part(&look.outputs[0])].into();
+        Ok([
+            places.checked(&widen.name, of_first, [between].into(), scratch)?,
+            places.checked(&look.name, of_second, out, scratch)?,
+        ])
+    };
+    (0..chunks.count).map(chunk).collect()
+}
+
+/// Returns one of so many equal parts.
+fn part(whole: Operand, count: usize, index: usize) -> Operand {
+    let len = whole.len / count;
+    let place = match whole.place {
+        Place::Constant(offset) => Place::Constant(offset + index * len),
+        Place::Arena(offset) => Place::Arena(offset + index * len),
+        Place::Input { .. } | Place::Output { .. } => {
+            unreachable!("`find` lets only constants and buffers be divided")
+        }
+    };
+    Operand { place, len }
+}
