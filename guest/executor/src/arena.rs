@@ -1,170 +1,126 @@
 //! Decides where in the arena buffers lie.
 //!
-//! Steps ask for memory and return it in the order of the plan. A buffer goes into the smallest hole that it fits, else
-//! to the end.
+//! All of them are known beforehand, with the steps during which each is needed. The largest is placed first, each in the smallest gap between those
+//! that are needed at the same time: large ones leave few gaps, which small ones fill. So an arena is mostly as long as the buffers of one step
+//! together, and what a call touches is all there is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
 
 use crate::memory::ALIGN_BYTES;
 
-/// The free and the used parts of an arena that is as long as it must be.
-#[derive(Debug, Default)]
-pub(crate) struct Arena {
-    len: usize,
-    /// Lengths of holes by where they begin. Never empty, never side by side, none reaches beyond `len`.
-    holes: BTreeMap<usize, usize>,
-    /// The same, ordered by length.
-    by_len: BTreeSet<(usize, usize)>,
+/// Bytes that are needed for some steps.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Buffer {
+    pub(crate) len: usize,
+    /// The first step that needs it.
+    pub(crate) first: u32,
+    /// The last one.
+    pub(crate) last: u32,
 }
 
-impl Arena {
-    /// Finds room, at a multiple of 64. Returns `None` if the arena would not fit in memory.
-    pub(crate) fn allocate(&mut self, len: usize) -> Option<usize> {
-        let len = len.checked_next_multiple_of(ALIGN_BYTES)?;
+impl Buffer {
+    fn is_needed_with(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// Finds room for each buffer, at multiples of 64, and returns how long the arena has to be. Returns `None` if it would not fit in
+/// memory.
+///
+/// Takes as long as there are pairs of buffers.
+pub(crate) fn pack(buffers: &[Buffer]) -> Option<(Vec<usize>, usize)> {
+    let mut order: Vec<usize> = (0..buffers.len()).collect();
+    // The sort is stable, so that equal plans have equal arenas.
+    order.sort_by_key(|&index| Reverse(buffers[index].len));
+    let mut offsets = vec![0; buffers.len()];
+    let mut arena_len = 0;
+    // Those that have room, by where it begins.
+    let mut placed: Vec<(usize, usize)> = Vec::with_capacity(buffers.len());
+    for index in order {
+        let len = buffers[index].len.checked_next_multiple_of(ALIGN_BYTES)?;
         if len == 0 {
-            return Some(0);
+            continue;
         }
-        if let Some(&(hole_len, offset)) = self.by_len.range((len, 0)..).next() {
-            self.remove_hole(offset, hole_len);
-            if hole_len > len {
-                self.add_hole(offset + len, hole_len - len);
+        let beside = placed
+            .iter()
+            .filter(|&&(_, other)| buffers[other].is_needed_with(&buffers[index]));
+        let mut best: Option<(usize, usize)> = None;
+        let mut end = 0;
+        for &(begin, other) in beside {
+            let gap = begin.saturating_sub(end);
+            if gap >= len && best.is_none_or(|(smallest, _)| gap < smallest) {
+                best = Some((gap, end));
             }
-            return Some(offset);
+            // It was rounded up when it was placed.
+            end = end.max(begin + buffers[other].len.next_multiple_of(ALIGN_BYTES));
         }
-        // A hole at the end can be extended.
-        let last = self.holes.last_key_value().map(|(&at, &len)| (at, len));
-        let offset = match last {
-            Some((offset, hole_len)) if offset + hole_len == self.len => {
-                self.remove_hole(offset, hole_len);
-                offset
-            }
-            _ => self.len,
-        };
-        self.len = offset
-            .checked_add(len)
-            .filter(|&len| isize::try_from(len).is_ok())?;
-        Some(offset)
+        let offset = best.map_or(end, |(_, offset)| offset);
+        let arena_end = offset.checked_add(len);
+        let arena_end = arena_end.filter(|&end| isize::try_from(end).is_ok())?;
+        arena_len = arena_len.max(arena_end);
+        offsets[index] = offset;
+        let at = placed.partition_point(|&(begin, _)| begin <= offset);
+        placed.insert(at, (offset, index));
     }
-
-    /// Adds room at the end that nothing had before.
-    pub(crate) fn extend(&mut self, len: usize) -> Option<usize> {
-        let offset = self.len;
-        let len = len.checked_next_multiple_of(ALIGN_BYTES)?;
-        self.len = offset
-            .checked_add(len)
-            .filter(|&len| isize::try_from(len).is_ok())?;
-        Some(offset)
-    }
-
-    /// Takes back what `allocate` gave for this length.
-    pub(crate) fn free(&mut self, mut offset: usize, len: usize) {
-        // `allocate` rounded this up before.
-        let mut len = len.next_multiple_of(ALIGN_BYTES);
-        if len == 0 {
-            return;
-        }
-        let before = self.holes.range(..offset).next_back();
-        if let Some((begin, hole_len)) = before.map(|(&begin, &len)| (begin, len))
-            && begin + hole_len == offset
-        {
-            self.remove_hole(begin, hole_len);
-            offset = begin;
-            len += hole_len;
-        }
-        if let Some(&hole_len) = self.holes.get(&(offset + len)) {
-            self.remove_hole(offset + len, hole_len);
-            len += hole_len;
-        }
-        self.add_hole(offset, len);
-    }
-
-    /// Returns how long the arena has to be.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    fn add_hole(&mut self, offset: usize, len: usize) {
-        self.holes.insert(offset, len);
-        self.by_len.insert((len, offset));
-    }
-
-    fn remove_hole(&mut self, offset: usize, len: usize) {
-        self.holes.remove(&offset);
-        self.by_len.remove(&(len, offset));
-    }
+    Some((offsets, arena_len))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn holes_are_used_again() {
-        let mut arena = Arena::default();
-        let a = arena.allocate(100).unwrap();
-        let b = arena.allocate(64).unwrap();
-        let c = arena.allocate(300).unwrap();
-        assert_eq!((a, b, c, arena.len()), (0, 128, 192, 512));
-        arena.free(a, 100);
-        arena.free(c, 300);
-        assert_eq!(arena.allocate(128), Some(0), "the smallest hole that fits");
-        assert_eq!(arena.allocate(1), Some(192));
-        assert_eq!(arena.len(), 512);
+    fn buffer(len: usize, first: u32, last: u32) -> Buffer {
+        Buffer { len, first, last }
     }
 
     #[test]
-    fn neighbouring_holes_become_one() {
-        let mut arena = Arena::default();
-        let offsets = [64; 4].map(|len| arena.allocate(len).unwrap());
-        for offset in [offsets[0], offsets[2], offsets[1]] {
-            arena.free(offset, 64);
-        }
-        assert_eq!(arena.allocate(192), Some(0));
-        assert_eq!(arena.len(), 256);
+    fn a_chain_takes_as_much_as_two_neighbours() {
+        let sizes = [100, 1000, 300, 2000, 64];
+        let chain: Vec<Buffer> = (0..)
+            .zip(sizes)
+            .map(|(step, len)| buffer(len, step, step + 1))
+            .collect();
+        let (offsets, len) = pack(&chain).unwrap();
+        assert_eq!(offsets, [1024, 0, 2048, 0, 2048]);
+        assert_eq!(len, 2048 + 320, "2000 and 300 bytes, in whole 64s");
     }
 
     #[test]
-    fn a_hole_at_the_end_grows() {
-        let mut arena = Arena::default();
-        let a = arena.allocate(64).unwrap();
-        let b = arena.allocate(64).unwrap();
-        arena.free(b, 64);
-        assert_eq!(arena.allocate(640), Some(64));
-        arena.free(a, 64);
-        assert_eq!(arena.len(), 704);
-    }
-
-    #[test]
-    fn an_extension_is_no_hole() {
-        let mut arena = Arena::default();
-        let a = arena.allocate(1000).unwrap();
-        arena.free(a, 1000);
-        assert_eq!(arena.extend(10), Some(1024));
-        assert_eq!(arena.len(), 1088);
-        assert_eq!(arena.extend(0), Some(1088));
-        assert_eq!(arena.extend(usize::MAX), None);
+    fn small_ones_fill_the_smallest_gap() {
+        let buffers = [
+            buffer(6400, 0, 1),
+            buffer(640, 1, 9),
+            buffer(128, 2, 2),
+            buffer(64, 3, 3),
+            buffer(64, 0, 9),
+        ];
+        let (offsets, len) = pack(&buffers).unwrap();
+        assert_eq!(offsets, [0, 6400, 0, 0, 7040]);
+        assert_eq!(len, 7104);
     }
 
     #[test]
     fn nothing_takes_no_room() {
-        let mut arena = Arena::default();
-        assert_eq!(arena.allocate(0), Some(0));
-        arena.free(0, 0);
-        assert_eq!(arena.allocate(1), Some(0));
-        assert_eq!(arena.len(), 64);
+        assert_eq!(pack(&[]), Some((vec![], 0)));
+        assert_eq!(
+            pack(&[buffer(0, 0, 5), buffer(1, 0, 5)]),
+            Some((vec![0, 0], 64))
+        );
     }
 
     #[test]
     fn what_does_not_fit_in_memory_is_refused() {
-        let mut arena = Arena::default();
-        assert_eq!(arena.allocate(usize::MAX), None);
-        assert_eq!(arena.allocate(isize::MAX as usize), None);
-        arena.allocate(isize::MAX as usize - 64).unwrap();
-        assert_eq!(arena.allocate(isize::MAX as usize - 64), None);
+        let most = isize::MAX as usize - 63;
+        assert_eq!(pack(&[buffer(usize::MAX, 0, 0)]), None);
+        assert_eq!(pack(&[buffer(most, 0, 1), buffer(64, 1, 2)]), None);
+        assert_eq!(
+            pack(&[buffer(most, 0, 0), buffer(64, 1, 2)]),
+            Some((vec![0, 0], most))
+        );
     }
 
     #[test]
-    fn buffers_alive_at_the_same_time_never_overlap() {
+    fn buffers_needed_at_the_same_time_never_overlap() {
         let mut random = 1u64;
         let mut next = |below: u64| {
             random = random
@@ -172,33 +128,39 @@ mod tests {
                 .wrapping_add(1442695040888963407);
             (random >> 33) % below
         };
-        let mut arena = Arena::default();
-        let mut alive: Vec<(usize, usize)> = Vec::new();
-        for _ in 0..2000 {
-            if alive.len() > 20 || (!alive.is_empty() && next(3) == 0) {
-                let (offset, len) = alive.swap_remove(next(alive.len() as u64) as usize);
-                arena.free(offset, len);
-            } else {
-                let len = next(1000) as usize;
-                let offset = arena.allocate(len).unwrap();
-                let free = |&(other, other_len): &(usize, usize)| {
-                    offset + len <= other
-                        || other + other_len <= offset
-                        || len == 0
-                        || other_len == 0
-                };
-                assert!(
-                    alive.iter().all(free),
-                    "{len} bytes at {offset} of {alive:?}"
-                );
-                assert!(offset.is_multiple_of(ALIGN_BYTES) && offset + len <= arena.len());
-                alive.push((offset, len));
+        for _ in 0..50 {
+            let buffers: Vec<Buffer> = (0..60)
+                .map(|_| {
+                    let first = next(50) as u32;
+                    buffer(next(1000) as usize, first, first + next(8) as u32)
+                })
+                .collect();
+            let (offsets, len) = pack(&buffers).unwrap();
+            for (index, one) in buffers.iter().enumerate() {
+                let end = offsets[index] + one.len;
+                assert!(offsets[index].is_multiple_of(ALIGN_BYTES) && end <= len);
+                for (other, at) in buffers.iter().zip(&offsets).take(index) {
+                    let is_free = end <= *at || at + other.len <= offsets[index];
+                    assert!(
+                        is_free || one.len == 0 || other.len == 0 || !one.is_needed_with(other),
+                        "{one:?} at {} and {other:?} at {at}",
+                        offsets[index]
+                    );
+                }
             }
+            let least = (0..60).map(|step| {
+                let needed = buffers
+                    .iter()
+                    .filter(|one| (one.first..=one.last).contains(&step));
+                needed
+                    .map(|one| one.len.next_multiple_of(ALIGN_BYTES))
+                    .sum::<usize>()
+            });
+            let least = least.max().unwrap();
+            assert!(
+                len <= least + least / 5,
+                "expected about {least} bytes, found {len}"
+            );
         }
-        for (offset, len) in alive {
-            arena.free(offset, len);
-        }
-        assert_eq!(arena.holes.len(), 1);
-        assert_eq!(arena.holes.get(&0), Some(&arena.len()));
     }
 }

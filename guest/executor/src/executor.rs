@@ -92,7 +92,7 @@ impl Executor {
         let symbols = executor.program.symbols.len();
         if (0..symbols).all(|symbol| executor.program.counts_rows(symbol)) {
             executor
-                .bind(&vec![1; symbols])
+                .binding(&vec![1; symbols])
                 .map_err(|error| LoadError::new(error.to_string()))?;
         }
         Ok(executor)
@@ -125,18 +125,23 @@ impl Executor {
         &self.program.symbols
     }
 
-    /// Binds the plan to sizes ahead of a call, one for each of the [`symbols`](Self::symbols).
+    /// Gets ready for a call of these sizes, one for each of the [`symbols`](Self::symbols): binds the plan to them, and allocates what the call works
+    /// in.
     ///
     /// # Errors
-    /// If the model has no such sizes.
-    pub fn bind(&self, sizes: &[u32]) -> Result<(), PredictError> {
-        self.binding(sizes).map(drop)
+    /// If the model has no such sizes, or memory is short.
+    pub fn make_ready(&self, sizes: &[u32]) -> Result<(), PredictError> {
+        let binding = self.binding(sizes)?;
+        let mut state = self.take_state();
+        state.first(binding.arena_bytes(1)?)?;
+        self.return_state(state);
+        Ok(())
     }
 
     /// Returns the dims of the outputs for given sizes of the symbols; `None` where only the data decides them.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind).
+    /// If the model has no such sizes.
     pub fn output_dims(&self, sizes: &[u32]) -> Result<Vec<Option<Vec<u32>>>, PredictError> {
         let binding = self.binding(sizes)?;
         let rows = self.program.rows(sizes);
@@ -147,7 +152,7 @@ impl Executor {
     /// Returns how many bytes each output has for given sizes of the symbols; none where only the data decides.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind).
+    /// If the model has no such sizes.
     pub fn output_bytes(&self, sizes: &[u32]) -> Result<Vec<usize>, PredictError> {
         let binding = self.binding(sizes)?;
         let rows = self.program.rows(sizes);

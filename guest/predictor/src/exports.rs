@@ -41,8 +41,9 @@ impl Guest for Predictor {
             Executor::load(&plan, options).map_err(|error| error.to_string())?
         };
         drop(plan);
-        // The sizes of the first call are likely these, and whether the model has them is for the call to say.
-        let _ = executor.bind(&vec![1; executor.symbols().len()]);
+        // The sizes of the first call are likely these, and whether the model has them is for the call to say. No call of them clears or grows memory.
+        let sizes = vec![1; executor.symbols().len()];
+        let _ = heap::behind(|| executor.make_ready(&sizes));
         EXECUTOR
             .set(executor)
             .map_err(|_| "expected an empty predictor, found one that holds a plan".to_owned())?;

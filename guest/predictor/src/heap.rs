@@ -24,7 +24,7 @@ use std::hash::RandomState;
 use std::ptr::{self, NonNull};
 
 use dlmalloc::Dlmalloc;
-use tensorlet_heap::{Linear, PAGE_BYTES, grow};
+use tensorlet_heap::{Linear, PAGE_BYTES, Source as _, grow};
 
 use crate::pages::{self, Pages};
 
@@ -91,6 +91,15 @@ pub(crate) fn finish() -> Vec<u8> {
     }
 }
 
+/// Allocates by `work` what calls work in. What is large and zero of it is put behind all that the snapshot holds: there instances have fresh pages,
+/// which need not be copied when they are written.
+pub(crate) fn behind<R>(work: impl FnOnce() -> R) -> R {
+    HEAP.with(|heap| heap.goes_behind = true);
+    let result = work();
+    HEAP.with(|heap| heap.goes_behind = false);
+    result
+}
+
 struct Global(UnsafeCell<Heap>);
 
 // SAFETY: the predictor runs on one thread; elsewhere this is not the global allocator and never used.
@@ -145,6 +154,10 @@ struct Heap {
     /// How many allocations `prepare` has made.
     ordinal: usize,
     trace: Option<Trace>,
+    /// Whether what is large and zero is to be put behind all else.
+    goes_behind: bool,
+    /// Where the one block begins that was; 0 if there is none. No allocator knows it.
+    behind: usize,
 }
 
 impl Heap {
@@ -157,6 +170,8 @@ impl Heap {
             scratch_blocks: 0,
             ordinal: 0,
             trace: None,
+            goes_behind: false,
+            behind: 0,
         }
     }
 
@@ -167,7 +182,10 @@ impl Heap {
         };
         let mut block = ptr::null_mut();
         if self.next_is_resident(layout.size()) {
-            block = raw_alloc(&mut self.resident, layout, zeroed);
+            block = match zeroed && self.takes_behind(layout.size()) {
+                true => self.take_behind(layout.size()),
+                false => raw_alloc(&mut self.resident, layout, zeroed),
+            };
         }
         if block.is_null() && self.scratch_base != usize::MAX {
             block = raw_alloc(&mut self.scratch, layout, zeroed);
@@ -179,7 +197,24 @@ impl Heap {
         block
     }
 
+    fn takes_behind(&self, size: usize) -> bool {
+        let is_placed = matches!(self.phase, Phase::Place { .. });
+        is_placed && self.goes_behind && self.behind == 0 && size >= PAGE_BYTES
+    }
+
+    /// Takes whole pages, which are zero. They begin at a multiple of any alignment.
+    fn take_behind(&mut self, size: usize) -> *mut u8 {
+        let pages = Pages::Resident.take(size.next_multiple_of(PAGE_BYTES));
+        let block = pages.unwrap_or(ptr::null_mut());
+        self.behind = block.addr();
+        block
+    }
+
     fn free(&mut self, block: *mut u8, layout: Layout) {
+        if block.addr() == self.behind {
+            // A call needs more, and takes it elsewhere: this stays until the instance ends.
+            return;
+        }
         if let Some(trace) = &mut self.trace {
             trace.forget(block);
         }
@@ -201,7 +236,11 @@ impl Heap {
 
     fn realloc(&mut self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let is_resident = block.addr() < self.scratch_base;
-        if matches!(self.phase, Phase::Run) && is_resident && layout.align() <= MALLOC_ALIGN_BYTES {
+        let is_of_dlmalloc = is_resident && block.addr() != self.behind;
+        if matches!(self.phase, Phase::Run)
+            && is_of_dlmalloc
+            && layout.align() <= MALLOC_ALIGN_BYTES
+        {
             // SAFETY: as for `free`. What comes back is aligned to at least `MALLOC_ALIGN_BYTES`.
             return unsafe { self.resident.c_realloc(block, new_size) };
         }

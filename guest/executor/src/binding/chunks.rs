@@ -1,8 +1,8 @@
 //! Pairs of steps that are computed chunk by chunk, so that what is between them never exists as a whole.
 //!
-//! Networks for small machines widen their channels by a convolution, look at each channel by itself, and narrow them again: what is widest is
-//! written once and read once. Channels are stored in blocks of 16, and the depthwise convolution needs, for one block, that block alone. So the
-//! first step makes some blocks, the second reads them, and the next ones take their place:
+//! A convolution that makes many channels is often followed by what looks at each channel by itself: a depthwise convolution, as in networks for small
+//! machines, a pool, or a reduction. What is widest is written once and read once. Channels are stored in blocks of 16, and the second step
+//! needs, for one block, that block alone. So the first step makes some blocks, the second reads them, and the next ones take their place:
 //!
 //! ```text
 //! x ── conv, weights of block 0 ──► between ── depthwise, block 0 ──► block 0 of y
@@ -12,8 +12,8 @@
 //! Each number is computed as without chunks. The arena is smaller by what is not there, and what is between stays in the caches.
 
 use tensorlet_kernels::{Run, Target, TensorType};
-use tensorlet_plan::kernel::{Conv, ConvWeights};
-use tensorlet_plan::{Kernel, Storage, ValueId};
+use tensorlet_plan::kernel::ConvWeights;
+use tensorlet_plan::{Kernel, Layout, Storage, ValueId};
 
 use super::failed_to_bind;
 use super::places::Places;
@@ -26,7 +26,7 @@ use crate::slices::{Operand, Operands, Place};
 const BLOCK: usize = 16;
 
 /// What is between two steps is made in chunks if it has more bytes, of no more bytes unless a block has. About what a core has for itself.
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 512 << 10;
 
 /// How a step is computed together with the next one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,17 +56,23 @@ pub(super) fn find(
     let [widen, look] = program.steps.get(first..first + 2)? else {
         return None;
     };
-    let (Kernel::Conv(conv), Kernel::Conv(depthwise)) = (&widen.kernel, &look.kernel) else {
+    let Kernel::Conv(conv) = &widen.kernel else {
         return None;
     };
-    let widens =
-        matches!(conv.weights, ConvWeights::Blocked | ConvWeights::PlainInput) && conv.group == 1;
-    let is_plain = |conv: &Conv| !conv.epilogue.residual;
-    if !widens
-        || depthwise.weights != ConvWeights::Depthwise
-        || !is_plain(conv)
-        || !is_plain(depthwise)
-    {
+    let is_light = match conv.weights {
+        // Larger windows of many channels are mostly computing: what they write is little of it, and reading `x` once a chunk is not.
+        ConvWeights::Blocked => conv.kernel.iter().all(|&size| size == 1),
+        ConvWeights::PlainInput => true,
+        ConvWeights::Depthwise | ConvWeights::Plain => false,
+    };
+    let makes_blocks = is_light && conv.group == 1 && !conv.epilogue.residual;
+    let reads_blocks = match &look.kernel {
+        Kernel::Conv(conv) => conv.weights == ConvWeights::Depthwise && !conv.epilogue.residual,
+        // Of blocked tensors they compute each channel by itself.
+        Kernel::Pool(_) | Kernel::Reduce(_) => true,
+        _ => false,
+    };
+    if !makes_blocks || !reads_blocks {
         return None;
     }
     let (&[between], &[out]) = (&*widen.outputs, &*look.outputs) else {
@@ -105,8 +111,10 @@ pub(super) fn find(
     };
     let blocks = channels / BLOCK;
     // What is stored for each channel comes in whole blocks.
+    let made = types[out.index()].as_ref()?;
     let are_blocks = channels.is_multiple_of(BLOCK)
-        && types[out.index()].as_ref()?.dims.get(..2) == Some(&[1, channels][..])
+        && [tensor.layout, made.layout] == [Layout::Blocked; 2]
+        && made.dims.get(..2) == Some(&[1, channels][..])
         && constants.clone().all(|id| is_divided(types, *id, channels));
     if bytes <= CHUNK_BYTES || !are_blocks {
         return None;

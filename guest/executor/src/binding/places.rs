@@ -14,11 +14,12 @@
 //! it is room that other buffers have later or earlier.
 
 use tensorlet_kernels::TensorType;
-use tensorlet_plan::{Segment, Storage, ValueId};
+use tensorlet_plan::{Segment, Storage, Value, ValueId};
 
 use super::chunks::Chunks;
-use crate::arena::Arena;
+use crate::arena::{Buffer, pack};
 use crate::error::PredictError;
+use crate::memory::ALIGN_BYTES;
 use crate::offload::Offloaded;
 use crate::program::Program;
 use crate::slices::{Operand, Operands, Place};
@@ -26,146 +27,77 @@ use crate::slices::{Operand, Operands, Place};
 /// The place of every root; aliases and values of unknown dims have none.
 pub(super) struct Places {
     places: Vec<Option<Place>>,
-    /// How much room each takes.
-    bytes: Vec<usize>,
-    /// Which of them have returned their memory.
-    is_free: Vec<bool>,
-    arena: Arena,
+    arena_bytes: usize,
     max_bytes: usize,
 }
 
 impl Places {
-    /// Walks through the steps, taking and returning memory.
+    /// Finds room for all that has none.
     pub(super) fn assign(
         program: &Program,
         types: &[Option<TensorType>],
         chunks: &[Option<Chunks>],
     ) -> Result<Self, PredictError> {
-        let mut places = Self {
-            places: vec![None; program.values.len()],
-            bytes: (0..program.values.len())
-                .map(|id| bytes(types, id))
-                .collect(),
-            is_free: vec![false; program.values.len()],
-            arena: Arena::default(),
-            max_bytes: program.max_arena_bytes,
-        };
-        let mut last_uses = last_uses(program);
-        for (chunks, first) in chunks.iter().zip(0..) {
-            let Some(chunks) = chunks else { continue };
-            places.bytes[chunks.between.index()] = chunks.bytes;
-            // What the first step reads is read until the last chunk.
-            for &input in &program.steps[first as usize].inputs {
-                let last = &mut last_uses[program.lifetimes.root(input).index()];
-                *last = last.map(|last| last.max(first + 1));
-            }
-        }
-        for (id, value) in program.values.iter().enumerate() {
-            let bytes = places.bytes[id];
-            places.places[id] = match &value.storage {
-                Storage::Constant(range) => {
-                    Some(Place::Constant(program.constants.offset(range.start)))
-                }
-                Storage::Input if last_uses[id].is_some() => Some(Place::Input {
-                    index: id,
-                    copy: places.allocate(bytes)?,
-                }),
-                Storage::Input => Some(Place::Input { index: id, copy: 0 }),
-                Storage::Alias(_) | Storage::Buffer => None,
-            };
+        let (ids, buffers) = buffers(program, types, chunks);
+        let packed = pack(&buffers);
+        let (offsets, arena_bytes) = packed.ok_or(PredictError::OutOfMemory {
+            expected_bytes: isize::MAX as usize,
+        })?;
+        let mut offset_of = vec![None; program.values.len()];
+        for (id, offset) in ids.into_iter().zip(offsets) {
+            offset_of[id] = Some(offset);
         }
         let outputs = first_outputs(program);
-        let mut segments = segments(program).peekable();
-        for (index, step) in program.steps.iter().enumerate() {
-            let segment = segments.peek().copied();
-            let begins = segment.filter(|segment| segment.steps.start == index);
-            let early = begins.map_or(&[][..], |segment| &segment.outputs);
-            // The second of two steps in chunks writes while the first still reads.
-            let next = chunks[index].map_or(&[][..], |_| &program.steps[index + 1].outputs);
-            for output in early.iter().chain(&step.outputs).chain(next) {
-                places.place(types, output.index(), &outputs)?;
+        let place = |(id, value): (usize, &Value)| match &value.storage {
+            Storage::Constant(range) => {
+                let offset = program.constants.offset(range.start);
+                Some(Place::Constant(offset))
             }
-            let before = index
-                .checked_sub(1)
-                .filter(|&before| chunks[before].is_some());
-            let before = before.map_or(&[][..], |before| &program.steps[before].inputs);
-            for inputs in [before, &step.inputs] {
-                places.free_after(program, index, (inputs, &step.outputs), &last_uses);
-            }
-            if let Some(segment) = segment.filter(|segment| segment.steps.end == index + 1) {
-                places.free_after(program, index, (&segment.inputs, &[]), &last_uses);
-                segments.next();
-            }
-        }
+            Storage::Input => Some(Place::Input {
+                index: id,
+                copy: offset_of[id].unwrap_or(0),
+            }),
+            Storage::Alias(_) | Storage::Buffer => offset_of[id].map(|offset| match outputs[id] {
+                Some(index) => Place::Output {
+                    index,
+                    copy: offset,
+                },
+                None => Place::Arena(offset),
+            }),
+        };
+        let places = Self {
+            places: program.values.iter().enumerate().map(place).collect(),
+            arena_bytes,
+            max_bytes: program.max_arena_bytes,
+        };
+        places.check_limit()?;
         Ok(places)
-    }
-
-    /// Gives a value that steps write a place, unless it has one.
-    fn place(
-        &mut self,
-        types: &[Option<TensorType>],
-        id: usize,
-        outputs: &[Option<usize>],
-    ) -> Result<(), PredictError> {
-        if types[id].is_none() || self.places[id].is_some() {
-            return Ok(());
-        }
-        let offset = self.allocate(self.bytes[id])?;
-        self.places[id] = Some(match outputs[id] {
-            Some(index) => Place::Output {
-                index,
-                copy: offset,
-            },
-            None => Place::Arena(offset),
-        });
-        Ok(())
-    }
-
-    /// Returns the memory of values that no later step needs, of those that a step or segment reads and writes.
-    fn free_after(
-        &mut self,
-        program: &Program,
-        index: usize,
-        (inputs, outputs): (&[ValueId], &[ValueId]),
-        last_uses: &[Option<u32>],
-    ) {
-        for &id in inputs.iter().chain(outputs) {
-            let id = program.lifetimes.root(id).index();
-            let is_needed = last_uses[id] != Some(index as u32);
-            // A step may read a value several times.
-            if is_needed || std::mem::replace(&mut self.is_free[id], true) {
-                continue;
-            }
-            if let Some(Place::Arena(offset) | Place::Input { copy: offset, .. }) = self.places[id]
-            {
-                self.arena.free(offset, self.bytes[id]);
-            }
-        }
-    }
-
-    /// Takes memory.
-    fn allocate(&mut self, len: usize) -> Result<usize, PredictError> {
-        let offset = self.arena.allocate(len);
-        self.within_limit(offset)
     }
 
     /// Takes memory that no value has at any time.
     pub(super) fn allocate_scratch(&mut self, len: usize) -> Result<usize, PredictError> {
-        let offset = self.arena.extend(len);
-        self.within_limit(offset)
+        let offset = self.arena_bytes;
+        let end = len.checked_next_multiple_of(ALIGN_BYTES);
+        let end = end.and_then(|len| offset.checked_add(len));
+        let end = end.filter(|&end| isize::try_from(end).is_ok());
+        self.arena_bytes = end.ok_or(PredictError::OutOfMemory {
+            expected_bytes: isize::MAX as usize,
+        })?;
+        self.check_limit()?;
+        Ok(offset)
     }
 
-    fn within_limit(&self, offset: Option<usize>) -> Result<usize, PredictError> {
-        match offset {
-            Some(offset) if self.arena.len() <= self.max_bytes => Ok(offset),
-            _ => Err(PredictError::OutOfMemory {
-                expected_bytes: offset.map_or(isize::MAX as usize, |_| self.arena.len()),
+    fn check_limit(&self) -> Result<(), PredictError> {
+        match self.arena_bytes <= self.max_bytes {
+            true => Ok(()),
+            false => Err(PredictError::OutOfMemory {
+                expected_bytes: self.arena_bytes,
             }),
         }
     }
 
     pub(super) fn arena_bytes(&self) -> usize {
-        self.arena.len()
+        self.arena_bytes
     }
 
     /// Returns the operand that a value is; `None` if its dims are unknown.
@@ -235,6 +167,60 @@ fn bytes(types: &[Option<TensorType>], id: usize) -> usize {
         .as_ref()
         .and_then(TensorType::stored_bytes)
         .unwrap_or(0)
+}
+
+/// Returns the values that need room, and during which steps.
+fn buffers(
+    program: &Program,
+    types: &[Option<TensorType>],
+    chunks: &[Option<Chunks>],
+) -> (Vec<usize>, Vec<Buffer>) {
+    let mut first_uses: Vec<Option<u32>> = vec![None; program.values.len()];
+    let mut last_uses = last_uses(program);
+    for (step, index) in program.steps.iter().zip(0..) {
+        for output in &step.outputs {
+            first_uses[output.index()] = Some(index);
+        }
+    }
+    let segments: Vec<&Segment> = segments(program).collect();
+    for segment in &segments {
+        for output in &segment.outputs {
+            let first = &mut first_uses[program.lifetimes.root(*output).index()];
+            *first = first.map(|first| first.min(segment.steps.start as u32));
+        }
+    }
+    let mut lens: Vec<usize> = (0..program.values.len())
+        .map(|id| bytes(types, id))
+        .collect();
+    for (chunks, index) in chunks.iter().zip(0..) {
+        let Some(chunks) = chunks else { continue };
+        lens[chunks.between.index()] = chunks.bytes;
+        let [first, second] = [index, index + 1].map(|index| &program.steps[index as usize]);
+        // The second writes while the first still reads.
+        for output in &second.outputs {
+            let first = &mut first_uses[output.index()];
+            *first = first.map(|first| first.min(index));
+        }
+        for &input in &first.inputs {
+            let last = &mut last_uses[program.lifetimes.root(input).index()];
+            *last = last.map(|last| last.max(index + 1));
+        }
+    }
+    let needs_room = |(id, value): (usize, &Value)| {
+        let (first, last) = match value.storage {
+            Storage::Input => (0, last_uses[id]?),
+            Storage::Buffer => {
+                types[id].as_ref()?;
+                let first = first_uses[id]?;
+                (first, last_uses[id]?.max(first))
+            }
+            Storage::Constant(_) | Storage::Alias(_) => return None,
+        };
+        let len = lens[id];
+        Some((id, Buffer { len, first, last }))
+    };
+    let values = program.values.iter().enumerate();
+    values.filter_map(needs_room).unzip()
 }
 
 /// Returns, for each root, the last step that needs it; for inputs the last that reads it.

@@ -131,7 +131,7 @@ fn lengths_of_slices_are_checked() {
         expected 1 inputs, found 2
         expected 1 outputs, found 0
         output `0 y`: expected 1 × 8 bytes, found 4
-        expected 17179869184 bytes of memory for inputs of these sizes, found fewer"#]]
+        expected 34359738368 bytes of memory for inputs of these sizes, found fewer"#]]
     .assert_eq(&errors.join("\n"));
 }
 
@@ -142,8 +142,8 @@ fn memory_for_a_call_is_limited() {
         ..LoadOptions::default()
     };
     let executor = Executor::load(&negate(), options).unwrap();
-    assert!(executor.bind(&[100]).is_ok());
-    let error = executor.bind(&[1000]).unwrap_err();
+    assert!(executor.make_ready(&[100]).is_ok());
+    let error = executor.make_ready(&[1000]).unwrap_err();
     assert!(matches!(error, PredictError::OutOfMemory { .. }), "{error}");
 }
 
@@ -156,9 +156,11 @@ fn memory_that_does_not_exist_is_an_error() {
         ..LoadOptions::default()
     };
     let executor = Executor::load(&builder.finish(&[y]), options).unwrap();
-    let error = executor.bind(&[u32::MAX; 3]).unwrap_err();
+    let error = executor.make_ready(&[u32::MAX; 3]).unwrap_err();
     assert!(error.to_string().contains("fits in memory"), "{error}");
-    let error = executor.bind(&[u32::MAX, u32::MAX >> 1, 1]).unwrap_err();
+    let error = executor
+        .make_ready(&[u32::MAX, u32::MAX >> 1, 1])
+        .unwrap_err();
     assert!(matches!(error, PredictError::OutOfMemory { .. }), "{error}");
 }
 
