@@ -207,6 +207,14 @@ fn swaps(bench: &mut Bench<'_>, model: &str) -> Result<()> {
     Ok(())
 }
 
+/// Models beside a good one.
+struct Company<'a> {
+    what: &'static str,
+    beside: &'a [(&'a str, f64)],
+    /// Whether they take all of the processor that they can get; one that traps at once takes none.
+    leaves_one_core: bool,
+}
+
 fn neighbours(bench: &mut Bench<'_>, model: &str) -> Result<()> {
     let folder = Folder::new("neighbours")?;
     folder.add(model, &folder::component(bench.sh, model)?, JOINED)?;
@@ -221,12 +229,16 @@ fn neighbours(bench: &mut Bench<'_>, model: &str) -> Result<()> {
     // Its share beside three others is a quarter; it asks for half of that.
     let rate = saturation(bench, &folder, model)? / 8.0;
     let all = hostile.map(|(name, _)| (name, 100.0));
-    // One that takes all it can get leaves a core; one that traps at once takes none.
-    let companies: [(&str, &[(&str, f64)], bool); 4] = [
-        ("beside a looping one ÷ alone on one core", &all[..1], true),
-        ("beside a growing one ÷ alone on one core", &all[1..2], true),
-        ("beside a trapping one ÷ alone", &all[2..], false),
-        ("beside all three ÷ alone on one core", &all, true),
+    let company = |what, beside, leaves_one_core| Company {
+        what,
+        beside,
+        leaves_one_core,
+    };
+    let companies = [
+        company("beside a looping one ÷ alone on one core", &all[..1], true),
+        company("beside a growing one ÷ alone on one core", &all[1..2], true),
+        company("beside a trapping one ÷ alone", &all[2..], false),
+        company("beside all three ÷ alone on one core", &all[..], true),
     ];
     let mut alone = [Vec::new(), Vec::new()];
     let mut beside = vec![Vec::new(); companies.len()];
@@ -245,18 +257,18 @@ fn neighbours(bench: &mut Bench<'_>, model: &str) -> Result<()> {
         for (is_on_one_core, p99s) in [false, true].into_iter().zip(&mut alone) {
             p99s.push(p99(&[], is_on_one_core)?);
         }
-        for ((_, company, _), p99s) in companies.iter().zip(&mut beside) {
-            p99s.push(p99(company, false)?);
+        for (company, p99s) in companies.iter().zip(&mut beside) {
+            p99s.push(p99(company.beside, false)?);
         }
     }
     let alone = alone.map(median);
-    for ((what, _, is_on_one_core), p99s) in companies.into_iter().zip(beside) {
-        let (p99, alone) = (median(p99s), alone[usize::from(is_on_one_core)]);
+    for (company, p99s) in companies.iter().zip(beside) {
+        let (p99, alone) = (median(p99s), alone[usize::from(company.leaves_one_core)]);
         let measured = format!("{:.2} ({p99:.2} / {alone:.2} ms)", p99 / alone);
         bench.figure(
             "neighbours",
             model,
-            &format!("p99 {what}"),
+            &format!("p99 {}", company.what),
             "≤ 1.25",
             measured,
         );
