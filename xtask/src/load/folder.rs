@@ -40,19 +40,37 @@ impl Folder {
 
     /// Adds a version. It is there at once, as a whole.
     pub(crate) fn add_version(&self, model: &str, version: u32, component: &Path) -> Result<()> {
-        let dir = self.path.join(model);
-        let new = dir.join(format!("new-{version}"));
-        fs::create_dir_all(&new)?;
+        self.stage_version(model, version, component)?;
+        self.add_staged_version(model, version)
+    }
+
+    /// Writes a version to disk, out of sight, so that adding it takes no time from what is measured.
+    pub(crate) fn stage_version(&self, model: &str, version: u32, component: &Path) -> Result<()> {
+        let dir = self.path.join(model).join(staged(version));
+        fs::create_dir_all(&dir)?;
         // A copy, not a link: a new version is another file.
-        fs::copy(component, new.join("model.wasm"))?;
-        fs::rename(&new, dir.join(version.to_string()))?;
+        let file = dir.join("model.wasm");
+        fs::copy(component, &file)?;
+        fs::File::open(&file)?.sync_all()?;
         Ok(())
+    }
+
+    /// Adds a version that was staged.
+    pub(crate) fn add_staged_version(&self, model: &str, version: u32) -> Result<()> {
+        let dir = self.path.join(model);
+        let (from, to) = (dir.join(staged(version)), dir.join(version.to_string()));
+        fs::rename(&from, to).with_context(|| format!("rename {}", from.display()))
     }
 
     pub(crate) fn remove_version(&self, model: &str, version: u32) -> Result<()> {
         let dir = self.path.join(model).join(version.to_string());
         fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))
     }
+}
+
+/// Names the folder of a version that is not to be seen yet.
+fn staged(version: u32) -> String {
+    format!("new-{version}")
 }
 
 /// Returns the component of a model under models/, built if it is not there.

@@ -169,12 +169,15 @@ fn swaps(bench: &mut Bench<'_>, model: &str) -> Result<()> {
             is_on_one_core: false,
         };
         without.push(bench.generate(&run)?.p99()?);
+        for new in version + 1..=version + SWAPS {
+            folder.stage_version(model, new, &component)?;
+        }
         let outcome = bench.generate_while(&run, || {
             // After the warm-up.
             thread::sleep(Duration::from_secs(4));
             for _ in 0..SWAPS {
                 thread::sleep(gap);
-                folder.add_version(model, version + 1, &component)?;
+                folder.add_staged_version(model, version + 1)?;
                 // The old one goes when the new one has long been seen.
                 if version > 2 {
                     folder.remove_version(model, version - 2)?;
