@@ -381,12 +381,20 @@ mod tests {
         let turn = hog.enter(None).unwrap();
         compute(Duration::from_millis(20));
         assert!(!background::is_in(), "nobody else is there");
-        thread::scope(|scope| {
-            scope.spawn(|| drop(good.enter(None).unwrap()));
-        });
-        let start = now();
-        while !background::is_in() && start.elapsed() < Duration::from_millis(90) {
+        // The ticker may have to wait for a core.
+        let attempts = if background::is_possible() {
+            10_000
+        } else {
+            20
+        };
+        for _ in 0..attempts {
+            thread::scope(|scope| {
+                scope.spawn(|| drop(good.enter(None).unwrap()));
+            });
             compute(Duration::from_millis(1));
+            if background::is_in() {
+                break;
+            }
         }
         assert_eq!(background::is_in(), background::is_possible());
         drop(turn);
