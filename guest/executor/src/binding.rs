@@ -319,11 +319,6 @@ impl Binding {
     }
 }
 
-/// Returns the error of a step whose kernel cannot be bound.
-fn failed_to_bind(step: &Step, error: &dyn std::fmt::Display) -> PredictError {
-    PredictError::in_step(&step.name, error)
-}
-
 /// Returns the error of a step whose kernel has not computed.
 fn failed(step: &Step, error: RunError) -> PredictError {
     match error {

@@ -13,9 +13,8 @@
 
 use tensorlet_kernels::{Run, Target, TensorType};
 use tensorlet_plan::kernel::ConvWeights;
-use tensorlet_plan::{Kernel, Layout, Storage, ValueId};
+use tensorlet_plan::{Kernel, Layout, Step, Storage, ValueId};
 
-use super::failed_to_bind;
 use super::places::Places;
 use crate::error::PredictError;
 use crate::offload::Offloaded;
@@ -146,34 +145,22 @@ pub(super) fn bind(
     chunks: Chunks,
     target: &Target<'_>,
 ) -> Result<[Box<dyn Run>; 2], PredictError> {
-    let kernel = |index: usize, divided: fn(usize) -> bool| {
-        let step = &program.steps[index];
-        let part = |position: usize, id: ValueId| {
-            let mut tensor = types[id.index()]
-                .clone()
-                .expect("`find` looked at its dims");
-            if divided(position) {
-                let axis = usize::from(!matches!(
-                    program.values[id.index()].storage,
-                    Storage::Constant(_)
-                ));
-                tensor.dims[axis] /= chunks.count;
-            }
-            tensor
+    let whole = |id: ValueId| {
+        let tensor = types[id.index()].clone();
+        tensor.expect("`find` looked at its dims")
+    };
+    let part = |&id: &ValueId| {
+        let mut tensor = whole(id);
+        // Channels are the first axis of weights and bias, and the second of what is computed.
+        let axis = match program.values[id.index()].storage {
+            Storage::Constant(_) => 0,
+            _ => 1,
         };
-        let inputs = step.inputs.iter().enumerate();
-        let inputs: Vec<TensorType> = inputs.map(|(position, &id)| part(position, id)).collect();
-        let outputs: Vec<TensorType> = step
-            .outputs
-            .iter()
-            .map(|&id| {
-                let mut tensor = types[id.index()]
-                    .clone()
-                    .expect("`find` looked at its dims");
-                tensor.dims[1] /= chunks.count;
-                tensor
-            })
-            .collect();
+        tensor.dims[axis] /= chunks.count;
+        tensor
+    };
+    let bind = |step: &Step, inputs: Vec<TensorType>| {
+        let outputs: Vec<TensorType> = step.outputs.iter().map(part).collect();
         let mut kernel = step.kernel.clone();
         if let Kernel::Conv(conv) = &mut kernel
             && conv.weights == ConvWeights::Depthwise
@@ -181,13 +168,14 @@ pub(super) fn bind(
             conv.group /= u32::try_from(chunks.count).unwrap_or(u32::MAX);
         }
         tensorlet_kernels::bind(&kernel, &inputs, &outputs, target)
-            .map_err(|error| failed_to_bind(step, &error))
+            .map_err(|error| PredictError::in_step(&step.name, &error))
     };
+    let [widen, look] = [&program.steps[first], &program.steps[first + 1]];
     // The first step reads all channels of `x`, the second those that are there.
-    Ok([
-        kernel(first, |position| position > 0)?,
-        kernel(first + 1, |_| true)?,
-    ])
+    let x = std::iter::once(whole(widen.inputs[0]));
+    let of_first = x.chain(widen.inputs[1..].iter().map(part)).collect();
+    let of_second = look.inputs.iter().map(part).collect();
+    Ok([bind(widen, of_first)?, bind(look, of_second)?])
 }
 
 /// Returns the operands of both steps for each chunk.

@@ -182,8 +182,7 @@ fn buffers(
             first_uses[output.index()] = Some(index);
         }
     }
-    let segments: Vec<&Segment> = segments(program).collect();
-    for segment in &segments {
+    for segment in segments(program) {
         for output in &segment.outputs {
             let first = &mut first_uses[program.lifetimes.root(*output).index()];
             *first = first.map(|first| first.min(segment.steps.start as u32));
