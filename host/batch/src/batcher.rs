@@ -342,6 +342,10 @@ impl<C> Batcher<C> {
         if self.config.overload == config::Overload::Queue {
             return !is_full;
         }
+        if self.queued_calls == 0 {
+            self.overload.admit_first(now);
+            return true;
+        }
         let rows = call.rows.get();
         let group = self.groups.of(&call.free_dims);
         let wanted = group.map_or(rows, |group| group.best_rows(&self.config, rows, now));
@@ -349,7 +353,6 @@ impl<C> Batcher<C> {
         let length = Length {
             rows: self.queued_rows + u64::from(rows),
             limit: (self.workers * 3).div_ceil(2) * u64::from(wanted.max(rows)) * (1 + level),
-            is_empty: self.queued_calls == 0,
             is_full,
         };
         let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(wanted));

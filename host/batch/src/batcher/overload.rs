@@ -45,8 +45,6 @@ pub(crate) struct Length {
     pub(crate) rows: u64,
     /// How long it should be at most when it is overloaded.
     pub(crate) limit: u64,
-    /// Whether nobody waits.
-    pub(crate) is_empty: bool,
     /// Whether there is no room for the call.
     pub(crate) is_full: bool,
 }
@@ -75,7 +73,7 @@ struct Window {
 
 impl Length {
     fn is_long(self) -> bool {
-        self.is_full || (!self.is_empty && self.rows > self.limit)
+        self.is_full || self.rows > self.limit
     }
 
     fn is_crowded(self) -> bool {
@@ -87,12 +85,7 @@ impl Overload {
     /// Lets a call in, or not, with which the queue is so long. `patience` is how long it may be crowded. One for which there is no room is
     /// not let in.
     pub(crate) fn admit(&mut self, length: Length, patience: Duration, now: Instant) -> bool {
-        if let Some(window) = &self.window
-            && now.saturating_duration_since(window.start) >= WINDOW
-        {
-            self.window = (!window.is_over()).then(|| Window::new(now));
-            self.crowd = None;
-        }
+        self.look(now);
         if !length.is_crowded() {
             self.crowd = None;
         } else if self
@@ -107,8 +100,27 @@ impl Overload {
         };
         window.offered += 1;
         window.refused += u64::from(length.is_long());
-        window.found_empty += u64::from(length.is_empty);
         !length.is_long()
+    }
+
+    /// Lets a call in that finds an empty queue.
+    pub(crate) fn admit_first(&mut self, now: Instant) {
+        self.look(now);
+        self.crowd = None;
+        if let Some(window) = &mut self.window {
+            window.offered += 1;
+            window.found_empty += 1;
+        }
+    }
+
+    /// Ends an overload that is over.
+    fn look(&mut self, now: Instant) {
+        if let Some(window) = &self.window
+            && now.saturating_duration_since(window.start) >= WINDOW
+        {
+            self.window = (!window.is_over()).then(|| Window::new(now));
+            self.crowd = None;
+        }
     }
 
     pub(crate) fn is_overloaded(&self) -> bool {
@@ -170,13 +182,17 @@ mod tests {
 
     /// Reports whether a call is let in that makes the queue so long, so many milliseconds after the start.
     fn admit(overload: &mut Overload, start: Instant, ms: u64, rows: u64) -> bool {
+        let now = start + Duration::from_millis(ms);
+        if rows == 1 {
+            overload.admit_first(now);
+            return true;
+        }
         let length = Length {
             rows,
             limit: LIMIT,
-            is_empty: rows == 1,
             is_full: rows >= 1000,
         };
-        overload.admit(length, PATIENCE, start + Duration::from_millis(ms))
+        overload.admit(length, PATIENCE, now)
     }
 
     /// A second in which the queue grows.
