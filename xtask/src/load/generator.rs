@@ -68,7 +68,19 @@ pub(crate) fn build(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Calls to one model, on all cores.
+    pub(crate) fn new(folder: &'a Path, model: &'a str, pattern: Pattern, seconds: f64) -> Self {
+        Self {
+            folder,
+            model,
+            pattern,
+            seconds,
+            beside: &[],
+            is_on_one_core: false,
+        }
+    }
+
     /// Starts to say what is run, on the cores that it has.
     fn command(&self, program: &str) -> Command {
         if !self.is_on_one_core {

@@ -109,14 +109,12 @@ fn overload(bench: &mut Bench<'_>, model: &str) -> Result<()> {
     let folder = Folder::new("overload")?;
     folder.add(model, &folder::component(bench.sh, model)?, JOINED)?;
     let best = saturation(bench, &folder, model)?;
-    let outcome = bench.generate(&Run {
-        folder: folder.path(),
+    let outcome = bench.generate(&Run::new(
+        folder.path(),
         model,
-        pattern: Pattern::Open(best * 2.0),
-        seconds: bench.seconds,
-        beside: &[],
-        is_on_one_core: false,
-    })?;
+        Pattern::Open(best * 2.0),
+        bench.seconds,
+    ))?;
     let goodput = outcome.goodput()?;
     let measured = format!("{:.3} ({goodput:.0} / {best:.0} calls/s)", goodput / best);
     bench.figure(
@@ -160,14 +158,7 @@ fn swaps(bench: &mut Bench<'_>, model: &str) -> Result<()> {
     let mut resident = (0.0, 0.0);
     let mut version = 1;
     for _ in 0..bench.rounds {
-        let run = Run {
-            folder: folder.path(),
-            model,
-            pattern: Pattern::Open(half),
-            seconds,
-            beside: &[],
-            is_on_one_core: false,
-        };
+        let run = Run::new(folder.path(), model, Pattern::Open(half), seconds);
         without.push(bench.generate(&run)?.p99()?);
         for new in version + 1..=version + SWAPS {
             folder.stage_version(model, new, &component)?;
@@ -283,14 +274,12 @@ fn soak(bench: &mut Bench<'_>, model: &str) -> Result<()> {
     let folder = Folder::new("soak")?;
     folder.add(model, &folder::component(bench.sh, model)?, JOINED)?;
     let rate = saturation(bench, &folder, model)? * 0.8;
-    let outcome = bench.generate(&Run {
-        folder: folder.path(),
+    let outcome = bench.generate(&Run::new(
+        folder.path(),
         model,
-        pattern: Pattern::Open(rate),
-        seconds: bench.seconds * 60.0,
-        beside: &[],
-        is_on_one_core: false,
-    })?;
+        Pattern::Open(rate),
+        bench.seconds * 60.0,
+    ))?;
     let measured = format!(
         "{} of {:.0} s at {rate:.0} calls/s",
         outcome.failed() + outcome.refused(),
@@ -333,27 +322,18 @@ fn memory(
 
 /// Returns how many calls a second a host answers at most.
 fn saturation(bench: &mut Bench<'_>, folder: &Folder, model: &str) -> Result<f64> {
-    let outcome = bench.generate(&Run {
-        folder: folder.path(),
+    let outcome = bench.generate(&Run::new(
+        folder.path(),
         model,
-        pattern: Pattern::Closed(CALLERS),
-        seconds: bench.seconds / 2.0,
-        beside: &[],
-        is_on_one_core: false,
-    })?;
+        Pattern::Closed(CALLERS),
+        bench.seconds / 2.0,
+    ))?;
     outcome.goodput()
 }
 
 /// Returns the 99th percentile of latency.
 fn steady(bench: &mut Bench<'_>, folder: &Folder, model: &str, pattern: Pattern) -> Result<f64> {
-    let outcome = bench.generate(&Run {
-        folder: folder.path(),
-        model,
-        pattern,
-        seconds: bench.seconds,
-        beside: &[],
-        is_on_one_core: false,
-    })?;
+    let outcome = bench.generate(&Run::new(folder.path(), model, pattern, bench.seconds))?;
     outcome.p99()
 }
 
