@@ -335,8 +335,9 @@ impl<C> Batcher<C> {
 
     /// Reports whether a call is let in: there is room for it, and not more come than can be answered.
     ///
-    /// If more come, a queue is long when it holds more than one and a half batches for each worker: so a call that enters has been answered
-    /// after three to four executions. Better levels than the default may make it twice as long.
+    /// If more come, a queue is long when it holds more than three quarters of a batch and of a row more for each worker: what comes while
+    /// a batch is executed fills it up, and a call that enters has been answered after two to three executions. Better levels than the default
+    /// may make it twice as long.
     fn admits<T>(&mut self, call: &Call<T>, now: Instant) -> bool {
         let is_full = self.is_full();
         if self.config.overload == config::Overload::Queue {
@@ -352,15 +353,17 @@ impl<C> Batcher<C> {
         let level = u64::from(self.config.is_better_than_default(call.priority));
         let length = Length {
             rows: self.queued_rows + u64::from(rows),
-            limit: (self.workers * 3).div_ceil(2) * u64::from(wanted.max(rows)) * (1 + level),
+            limit: (3 * self.workers * (u64::from(wanted.max(rows)) + 1)).div_ceil(4) * (1 + level),
             is_full,
         };
-        let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(wanted));
-        let delay = match self.config.max_queue_delay {
-            QueueDelay::Auto => Duration::ZERO,
-            QueueDelay::AtMost(delay) => delay,
+        let patience = || {
+            let execution = group.map_or(Duration::ZERO, |group| group.estimate.at_least(wanted));
+            let delay = match self.config.max_queue_delay {
+                QueueDelay::Auto => Duration::ZERO,
+                QueueDelay::AtMost(delay) => delay,
+            };
+            LEAST_PATIENCE + execution * PATIENT_EXECUTIONS + delay * 2
         };
-        let patience = LEAST_PATIENCE + execution * PATIENT_EXECUTIONS + delay * 2;
         self.overload.admit(length, patience, now)
     }
 

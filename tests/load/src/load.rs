@@ -9,7 +9,9 @@
 //! Threads share nothing but the moment when they start.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -224,10 +226,15 @@ async fn run_open<T: Target>(
         }
         caller.in_flight.update(|calls| calls + 1);
         let caller = Rc::clone(caller);
-        spawn_local(async move {
+        let mut call = Box::pin(async move {
             caller.call(number, arrived).await;
             caller.in_flight.update(|calls| calls - 1);
         });
+        // What is refused at once, as most calls may be, is no task.
+        let began = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        if began.is_pending() {
+            spawn_local(call);
+        }
     }
     // Each call has a timeout, so this ends, unless a task has panicked. A machine may be much too slow.
     let last = window.end + caller.share.timeout + PATIENCE;

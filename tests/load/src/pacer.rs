@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 use crate::clock::now;
 
 /// How long after it expired the timer expires again at the earliest.
-const STEP: Duration = Duration::from_micros(50);
+const STEP: Duration = Duration::from_micros(100);
 
 /// One timer. Belongs to the runtime that it was made in.
 pub(crate) struct Pacer {

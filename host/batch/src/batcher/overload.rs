@@ -84,15 +84,20 @@ impl Length {
 impl Overload {
     /// Lets a call in, or not, with which the queue is so long. `patience` is how long it may be crowded. One for which there is no room is
     /// not let in.
-    pub(crate) fn admit(&mut self, length: Length, patience: Duration, now: Instant) -> bool {
+    pub(crate) fn admit(
+        &mut self,
+        length: Length,
+        patience: impl FnOnce() -> Duration,
+        now: Instant,
+    ) -> bool {
         self.look(now);
         if !length.is_crowded() {
             self.crowd = None;
-        } else if self
-            .crowd
-            .get_or_insert_with(|| Crowd::new(now))
-            .has_grown(length, patience, now)
-        {
+        } else if self.crowd.get_or_insert_with(|| Crowd::new(now)).has_grown(
+            length,
+            patience(),
+            now,
+        ) {
             self.window.get_or_insert_with(|| Window::new(now));
         }
         let Some(window) = &mut self.window else {
@@ -192,7 +197,7 @@ mod tests {
             limit: LIMIT,
             is_full: rows >= 1000,
         };
-        overload.admit(length, PATIENCE, now)
+        overload.admit(length, || PATIENCE, now)
     }
 
     /// A second in which the queue grows.

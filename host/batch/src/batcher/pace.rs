@@ -31,11 +31,17 @@ const MARGIN: f64 = 0.08;
 const SLOW_MARGIN: f64 = 0.16;
 const SLOW_NANOS: f64 = 5e6;
 
+/// Executions that take less than this cost about as much again to hand over: of classes that are as good the largest is best.
+const BRIEF_NANOS: f64 = 2e6;
+
 /// How many classes beyond the best one are tried, if those between are about as good and not slow.
 const BEYOND: usize = 2;
 
-/// After how long a class that did not pay is tried again, at first and at most.
-const FIRST_RETRIAL: Duration = Duration::from_secs(10);
+/// How many periods are remembered, if they are short: the load may hold up all executions for some of them.
+const REMEMBERED: usize = 8;
+
+/// After how long a class that did not pay is tried again: at first so many times as long as it took to find out, and at most.
+const FIRST_RETRIAL: u32 = 50;
 const LAST_RETRIAL: Duration = Duration::from_secs(600);
 
 /// What is known of one group's executions.
@@ -47,12 +53,18 @@ pub(crate) struct Pace {
 /// Executions of one class of sizes.
 #[derive(Clone, Copy, Debug)]
 struct Class {
-    /// Nanoseconds a row of the fastest execution in the period that ended last, if one has ended.
-    last: Option<f64>,
+    /// Nanoseconds a row of the fastest execution in each of the periods that ended last.
+    last: [f64; REMEMBERED],
+    /// Whether a period has ended.
+    is_known: bool,
+    /// Whether it was due again, and no period has ended since.
+    is_on_trial: bool,
+    /// How many periods have ended since it was due again.
+    periods_in_a_row: usize,
     current: Period,
     /// When it was executed last.
     at: Option<Instant>,
-    /// How long it is left alone once it has not paid.
+    /// How long it is left alone once it has not paid; nothing before the first period has ended.
     retrial: Duration,
 }
 
@@ -67,14 +79,8 @@ struct Period {
 
 impl Default for Pace {
     fn default() -> Self {
-        let unknown = Class {
-            last: None,
-            current: Period::EMPTY,
-            at: None,
-            retrial: FIRST_RETRIAL,
-        };
         Self {
-            classes: [unknown; CLASSES],
+            classes: [Class::UNKNOWN; CLASSES],
         }
     }
 }
@@ -106,25 +112,29 @@ impl Pace {
         let base = class_of(first);
         let mut best = base;
         // All others are compared with it.
-        if self.classes[base].is_to_be_tried(now) {
+        if !self.classes[base].is_known {
             return (base, None);
         }
+        let mut least = self.classes[base].per_row();
         for candidate in base + 1..=class_of(most).max(base) {
+            let class = &self.classes[candidate];
             if candidate > best + BEYOND {
                 break;
             }
-            if self.classes[candidate].is_to_be_tried(now) {
+            if !class.is_known {
                 return (best, Some(candidate));
             }
-            let (fastest, other) = (
-                self.classes[best].per_row(),
-                self.classes[candidate].per_row(),
-            );
-            let is_slow = other * f64::from(rows_of(candidate)) >= SLOW_NANOS;
+            let (fastest, other) = (self.classes[best].per_row(), class.per_row());
+            let nanos = other * f64::from(rows_of(candidate));
+            let is_slow = nanos >= SLOW_NANOS;
             let margin = if is_slow { SLOW_MARGIN } else { MARGIN };
-            if other < fastest * (1.0 - margin) {
+            let is_as_good = other < least * (1.0 + MARGIN);
+            least = least.min(other);
+            if other < fastest * (1.0 - margin) || nanos < BRIEF_NANOS && is_as_good {
                 best = candidate;
-            } else if is_slow || other > fastest * (1.0 + MARGIN) {
+            } else if class.is_on_trial || class.is_due_again(now) {
+                return (best, Some(candidate));
+            } else if is_slow || !is_as_good {
                 break;
             }
         }
@@ -133,31 +143,55 @@ impl Pace {
 }
 
 impl Class {
+    const UNKNOWN: Self = Self {
+        last: [f64::INFINITY; REMEMBERED],
+        is_known: false,
+        is_on_trial: false,
+        periods_in_a_row: 0,
+        current: Period::EMPTY,
+        at: None,
+        retrial: Duration::ZERO,
+    };
+
     fn learn(&mut self, per_row: f64, took: Duration, now: Instant) {
-        if self.last.is_some() && self.is_to_be_tried(now) {
+        if self.is_due_again(now) {
+            self.is_on_trial = true;
+            self.periods_in_a_row = 0;
             self.retrial = (self.retrial * 2).min(LAST_RETRIAL);
-            // What was found out then is of no use for the verdict that is due.
-            (self.last, self.current) = (None, Period::EMPTY);
+            self.current = Period::EMPTY;
         }
         self.at = Some(now);
         self.current.fastest = self.current.fastest.min(per_row);
         self.current.executions += 1;
         self.current.time += took;
         if self.current.executions >= NEEDED && self.current.time >= NEEDED_TIME {
-            self.last = Some(self.current.fastest);
-            self.current = Period::EMPTY;
+            self.end_period();
         }
     }
 
-    /// Reports whether too little is known of it, or was found out too long ago.
-    fn is_to_be_tried(&self, now: Instant) -> bool {
+    fn end_period(&mut self) {
+        let Period { fastest, time, .. } = self.current;
+        if self.periods_in_a_row.is_multiple_of(REMEMBERED) && !self.is_on_trial {
+            self.retrial = (time * FIRST_RETRIAL).min(LAST_RETRIAL);
+        }
+        if time > NEEDED_TIME * 2 {
+            self.last = Self::UNKNOWN.last;
+        }
+        self.last[self.periods_in_a_row % REMEMBERED] = fastest;
+        self.periods_in_a_row += 1;
+        (self.is_known, self.is_on_trial) = (true, false);
+        self.current = Period::EMPTY;
+    }
+
+    /// Reports whether it has not been executed for so long that what is known of it may be of no use any more.
+    fn is_due_again(&self, now: Instant) -> bool {
         let since = self.at.map(|at| now.saturating_duration_since(at));
-        self.last.is_none() || since.is_none_or(|since| since >= self.retrial)
+        self.is_known && since.is_some_and(|since| since >= self.retrial)
     }
 
     /// Returns the time of the fastest of the last executions: what slowed the others down was not the model.
     fn per_row(&self) -> f64 {
-        self.last.unwrap_or(f64::INFINITY).min(self.current.fastest)
+        self.last.into_iter().fold(self.current.fastest, f64::min)
     }
 }
 
@@ -256,11 +290,11 @@ mod tests {
             [1; 31],
             "one class is tried, four times: {first:?}"
         );
-        let later = sizes(&mut pace, convolutions, start, 9, 40);
+        let later = sizes(&mut pace, convolutions, start, 1, 40);
         assert_eq!(later, [1; 40]);
-        // Tried again after ten seconds, twenty, forty, …: once a class and time.
+        // Tried again after 1.7 seconds, 3.3, 6.7, …: once a class and time.
         let mut trials = 0;
-        for second in 10..3600 {
+        for second in 2..3600 {
             let sizes = sizes(&mut pace, convolutions, start, second, 250);
             trials += sizes.iter().filter(|&&rows| rows > 1).count();
         }
@@ -283,7 +317,34 @@ mod tests {
         let mut pace = Pace::default();
         let late = |rows: u32| f64::from(rows) * if rows >= 4 { 60.0 } else { 100.0 };
         let sizes = sizes(&mut pace, late, clock::now(), 0, LONG);
-        assert_eq!(deduplicated(sizes), [1, 2, 4, 8, 16, 4]);
+        assert_eq!(deduplicated(sizes), [1, 2, 4, 8, 16, 32, 64, 32]);
+    }
+
+    #[test]
+    fn of_sizes_that_are_as_good_the_largest_is_best_that_takes_little() {
+        let sizes = |micros_per_row: f64| {
+            let mut pace = Pace::default();
+            let executions = if micros_per_row < 100.0 {
+                4 * LONG
+            } else {
+                LONG
+            };
+            let even = |rows: u32| micros_per_row * f64::from(rows);
+            deduplicated(sizes(&mut pace, even, clock::now(), 0, executions))
+        };
+        assert_eq!(sizes(15.0), [1, 2, 4, 8, 16, 32, 64]);
+        assert_eq!(sizes(300.0), [1, 2, 4, 8, 16, 4], "2.4 ms are too much");
+        assert_eq!(sizes(1500.0), [1, 2, 4, 1]);
+    }
+
+    #[test]
+    fn what_holds_up_all_executions_for_a_while_changes_nothing() {
+        let mut pace = Pace::default();
+        let start = clock::now();
+        let perceptron = |rows: u32| 25.0 + 12.0 * f64::from(rows);
+        sizes(&mut pace, perceptron, start, 0, LONG);
+        let held_up = sizes(&mut pace, |rows| 2.0 * perceptron(rows), start, 1, 70);
+        assert_eq!(held_up, [64; 70], "0.1 s");
     }
 
     #[test]
