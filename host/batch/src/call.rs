@@ -1,5 +1,6 @@
 //! What is pushed into a batcher, and how it is named from then on.
 
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 use std::time::Instant;
 
@@ -25,8 +26,21 @@ pub struct Call<C> {
 /// The sizes that a call chose for all symbols of a model but the batch symbol, in the order of their names.
 ///
 /// Names and datum types of inputs and all other dims are equal in all calls that fit one signature.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, Eq)]
 pub struct FreeDims(Vec<u32>);
+
+/// One by one: of vectors without elements there is no address, at which `memcmp` by masked loads may look for 100 ns to find nothing.
+impl PartialEq for FreeDims {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().eq(&other.0)
+    }
+}
+
+impl Hash for FreeDims {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl FreeDims {
     /// Makes free dims of sizes in an order of the caller's.

@@ -55,6 +55,8 @@ pub(crate) struct Pace {
 struct Class {
     /// Nanoseconds a row of the fastest execution in each of the periods that ended last.
     last: [f64; REMEMBERED],
+    /// The least of them and of the current period: what slowed the others down was not the model.
+    per_row: f64,
     /// Whether a period has ended.
     is_known: bool,
     /// Whether it was due again, and no period has ended since.
@@ -115,7 +117,7 @@ impl Pace {
         if !self.classes[base].is_known {
             return (base, None);
         }
-        let mut least = self.classes[base].per_row();
+        let mut least = self.classes[base].per_row;
         for candidate in base + 1..=class_of(most).max(base) {
             let class = &self.classes[candidate];
             if candidate > best + BEYOND {
@@ -124,7 +126,7 @@ impl Pace {
             if !class.is_known {
                 return (best, Some(candidate));
             }
-            let (fastest, other) = (self.classes[best].per_row(), class.per_row());
+            let (fastest, other) = (self.classes[best].per_row, class.per_row);
             let nanos = other * f64::from(rows_of(candidate));
             let is_slow = nanos >= SLOW_NANOS;
             let margin = if is_slow { SLOW_MARGIN } else { MARGIN };
@@ -145,6 +147,7 @@ impl Pace {
 impl Class {
     const UNKNOWN: Self = Self {
         last: [f64::INFINITY; REMEMBERED],
+        per_row: f64::INFINITY,
         is_known: false,
         is_on_trial: false,
         periods_in_a_row: 0,
@@ -167,6 +170,7 @@ impl Class {
         if self.current.executions >= NEEDED && self.current.time >= NEEDED_TIME {
             self.end_period();
         }
+        self.per_row = self.last.into_iter().fold(self.current.fastest, f64::min);
     }
 
     fn end_period(&mut self) {
@@ -187,11 +191,6 @@ impl Class {
     fn is_due_again(&self, now: Instant) -> bool {
         let since = self.at.map(|at| now.saturating_duration_since(at));
         self.is_known && since.is_some_and(|since| since >= self.retrial)
-    }
-
-    /// Returns the time of the fastest of the last executions: what slowed the others down was not the model.
-    fn per_row(&self) -> f64 {
-        self.last.into_iter().fold(self.current.fastest, f64::min)
     }
 }
 
