@@ -23,7 +23,7 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) budget: Budget,
     pub(crate) slots: Slots,
-    /// Takes down what was served: that takes until its workers have ended.
+    /// Takes down what was served, which takes until its workers have ended, and gives back their memory.
     reaper: Sender<Scheduler<Execution>>,
     started: Instant,
 }
@@ -37,7 +37,12 @@ impl Host {
         let (reaper, schedulers) = channel::<Scheduler<Execution>>();
         thread::Builder::new()
             .name("tensorlet-reaper".into())
-            .spawn(move || schedulers.into_iter().for_each(drop))?;
+            .spawn(move || {
+                for scheduler in schedulers {
+                    drop(scheduler);
+                    tensorlet_runtime::give_back_freed();
+                }
+            })?;
         Ok(Self {
             engine,
             budget: Budget {

@@ -32,7 +32,7 @@ const RESIDENT_TABLE_BYTES: usize = 16 << 10;
 const HAS_PREDICTOR: &str = "what has no predictor is executed as a whole";
 
 /// How many slots that no instance uses stay so.
-const MAX_WARM_SLOTS: u32 = 16;
+const MAX_WARM_SLOTS: u32 = 8;
 
 /// What all models of a process share: the compiler, the pool of instances, the cache. Cheap to clone.
 #[derive(Clone)]

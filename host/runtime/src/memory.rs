@@ -1,0 +1,38 @@
+//! Memory that the allocator keeps.
+
+/// Gives memory back to the system that was freed, for when much of it was: the allocator of glibc keeps what each thread has freed for
+/// threads to come, up to a megabyte each. Does nothing with another allocator.
+pub fn give_back_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[expect(unsafe_code, reason = "only libc knows it")]
+    // SAFETY: it takes a number, and locks what it looks at.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    /// Returns what this process has in memory.
+    fn resident_bytes() -> usize {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+
+    #[test]
+    fn what_was_freed_below_something_that_is_used_goes_back() {
+        const BYTES: usize = 256 << 20;
+        let mut blocks: Vec<Vec<u8>> = (0..BYTES >> 16).map(|_| vec![1; 1 << 16]).collect();
+        let last = blocks.pop();
+        let before = resident_bytes();
+        drop(blocks);
+        give_back_freed();
+        // Other tests use some meanwhile.
+        let after = resident_bytes();
+        assert!(after + BYTES / 2 < before, "{before} to {after} bytes");
+        drop(last);
+    }
+}
