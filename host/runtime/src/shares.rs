@@ -16,7 +16,8 @@
 //!
 //! Turns divide the time of calls. They say nothing of the threads that read requests and write answers, for which a call that computes for
 //! long leaves no core. So where several models are called, one more thread, the ticker, asks calls that take long to give way: from
-//! then on they are executed in the `background`.
+//! then on they are executed in the `background`, and so are the next calls of their models from the beginning, until one was short.
+//! Such a call need not be told to pause: it goes on beside the one that has its turn, where that leaves a core.
 
 mod background;
 mod ledger;
@@ -202,6 +203,7 @@ impl Account {
             self.shares.relieve(&mut ledger, now);
         }
         self.shares.wake_ticker(&ledger, now);
+        let gives_way = ledger.is_likely_long(self.id) && ledger.has_company(now);
         drop(ledger);
         // Before the wait, so that whatever ends it gives the turn back.
         let turn = Turn { ticket };
@@ -209,6 +211,9 @@ impl Account {
             return None;
         }
         CURRENT.set(Some(Arc::clone(&turn.ticket)));
+        if gives_way {
+            turn.ticket.give_way();
+        }
         Some(turn)
     }
 }
@@ -237,9 +242,21 @@ impl Ticket {
         true
     }
 
+    /// Gives way to all threads until the call ends.
+    fn give_way(&self) {
+        if background::is_in() {
+            return background::let_others_go_first();
+        }
+        if !background::is_possible() {
+            return;
+        }
+        // Whoever holds the lock is no thread that gives way: others wait for it.
+        self.shares.lock().give_way(self.id, now());
+        self.is_asked_to_pause.store(false, Relaxed);
+        background::enter();
+    }
+
     fn pause(&self, deadline: Option<Instant>) {
-        // Whoever holds a lock is no thread that gives way: others wait for it.
-        let gave_way = background::leave();
         let now = now();
         let mut ledger = self.shares.lock();
         self.is_asked_to_pause.store(false, Relaxed);
@@ -248,9 +265,6 @@ impl Ticket {
         grant(&mut ledger, now);
         drop(ledger);
         self.wait(deadline);
-        if gave_way {
-            background::enter();
-        }
     }
 }
 
@@ -273,7 +287,7 @@ pub(crate) fn checkpoint(deadline: Option<Instant>) {
         let Some(ticket) = current else { return };
         if ticket.is_asked_to_give_way.load(Relaxed) {
             ticket.is_asked_to_give_way.store(false, Relaxed);
-            background::enter();
+            ticket.give_way();
         }
         if ticket.is_asked_to_pause.load(Relaxed) {
             ticket.pause(deadline);
@@ -301,6 +315,7 @@ impl fmt::Debug for Ticket {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicU64;
+    use std::sync::mpsc::channel;
 
     use super::*;
 
@@ -381,12 +396,9 @@ mod tests {
         let turn = hog.enter(None).unwrap();
         compute(Duration::from_millis(20));
         assert!(!background::is_in(), "nobody else is there");
+        let is_possible = background::is_possible();
         // The ticker may have to wait for a core.
-        let attempts = if background::is_possible() {
-            10_000
-        } else {
-            20
-        };
+        let attempts = if is_possible { 10_000 } else { 20 };
         for _ in 0..attempts {
             thread::scope(|scope| {
                 scope.spawn(|| drop(good.enter(None).unwrap()));
@@ -396,9 +408,29 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(background::is_in(), background::is_possible());
+        assert_eq!(background::is_in(), is_possible);
         drop(turn);
         assert!(!background::is_in());
+        // The next one does from the beginning.
+        let (entered, has_entered) = channel();
+        let (let_go, may_leave) = channel::<()>();
+        let good = &good;
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let turn = good.enter(None).unwrap();
+                entered.send(()).unwrap();
+                may_leave.recv().unwrap_err();
+                drop(turn);
+            });
+            has_entered.recv().unwrap();
+            let turn = hog.enter(None).unwrap();
+            assert_eq!(background::is_in(), is_possible);
+            drop(turn);
+            drop(let_go);
+        });
+        let turn = hog.enter(None).unwrap();
+        assert!(!background::is_in(), "that one was short");
+        drop(turn);
     }
 
     #[test]

@@ -12,7 +12,7 @@
     )
 )]
 
-pub(super) use self::system::{enter, is_possible, leave};
+pub(super) use self::system::{enter, is_in, is_possible, leave, let_others_go_first};
 
 #[cfg(target_os = "linux")]
 mod system {
@@ -25,33 +25,40 @@ mod system {
         static IS_IN: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Reports whether threads can go there and come back.
+    /// Reports whether this thread can go there and come back.
     pub(in crate::shares) fn is_possible() -> bool {
         static IS_POSSIBLE: OnceLock<bool> = OnceLock::new();
-        *IS_POSSIBLE.get_or_init(|| {
-            // A thread that could not come back would have to end.
-            let there_and_back =
-                || policy() == libc::SCHED_OTHER && set(libc::SCHED_IDLE) && set(libc::SCHED_OTHER);
-            thread::spawn(there_and_back).join().unwrap_or(false)
-        })
+        policy() == libc::SCHED_OTHER
+            && *IS_POSSIBLE.get_or_init(|| {
+                // A thread that could not come back would have to end.
+                let there_and_back = || {
+                    policy() == libc::SCHED_OTHER && set(libc::SCHED_IDLE) && set(libc::SCHED_OTHER)
+                };
+                thread::spawn(there_and_back).join().unwrap_or(false)
+            })
     }
 
-    /// Sends this thread there, if it is not, and lets those go first that wait.
+    /// Sends this thread there, and lets those go first that wait.
     pub(in crate::shares) fn enter() {
-        if !IS_IN.get() && is_possible() && policy() == libc::SCHED_OTHER {
-            IS_IN.set(set(libc::SCHED_IDLE));
-        }
-        // One that was woken before this thread gave way is not looked at before the next tick otherwise.
+        IS_IN.set(set(libc::SCHED_IDLE));
+        let_others_go_first();
+    }
+
+    /// Lets those go first that were woken before this thread gave way: they are not looked at before the next tick otherwise.
+    pub(in crate::shares) fn let_others_go_first() {
         thread::yield_now();
     }
 
-    /// Calls this thread back, and reports whether it was there.
-    pub(in crate::shares) fn leave() -> bool {
-        let was_in = IS_IN.replace(false);
-        if was_in && !set(libc::SCHED_OTHER) {
+    /// Calls this thread back if it is there.
+    pub(in crate::shares) fn leave() {
+        if IS_IN.replace(false) && !set(libc::SCHED_OTHER) {
             tracing::warn!("a thread that gave way to others does so for ever");
         }
-        was_in
+    }
+
+    /// Reports whether this thread is there.
+    pub(in crate::shares) fn is_in() -> bool {
+        IS_IN.get()
     }
 
     /// Returns the policy of this thread.
@@ -73,20 +80,15 @@ mod system {
         false
     }
 
-    pub(in crate::shares) fn enter() {}
-
-    pub(in crate::shares) fn leave() -> bool {
+    pub(in crate::shares) fn is_in() -> bool {
         false
     }
-}
 
-/// Asks the system whether this thread gives way.
-#[cfg(test)]
-pub(super) fn is_in() -> bool {
-    #[cfg(target_os = "linux")]
-    return system::policy() == libc::SCHED_IDLE;
-    #[cfg(not(target_os = "linux"))]
-    return false;
+    pub(in crate::shares) fn enter() {}
+
+    pub(in crate::shares) fn let_others_go_first() {}
+
+    pub(in crate::shares) fn leave() {}
 }
 
 #[cfg(test)]
@@ -96,12 +98,20 @@ mod tests {
     #[test]
     fn a_thread_comes_back() {
         let thread = std::thread::spawn(|| {
-            assert!(!leave(), "it was not there");
-            enter();
-            assert_eq!(is_in(), is_possible());
-            enter();
-            assert_eq!(leave(), is_possible());
-            assert!(!is_in());
+            leave();
+            assert!(!is_in(), "it was not there");
+            if !is_possible() {
+                return;
+            }
+            for _ in 0..2 {
+                enter();
+                assert!(is_in());
+                #[cfg(target_os = "linux")]
+                assert_eq!(system::policy(), libc::SCHED_IDLE);
+                leave();
+                assert!(!is_in());
+                assert!(is_possible());
+            }
         });
         thread.join().unwrap();
     }

@@ -14,7 +14,7 @@ const CREDIT: Duration = Duration::from_millis(50);
 /// How much more than one that waits one that runs may have had.
 const GRANULARITY: Duration = Duration::from_millis(2);
 
-/// How long one runs at least before it is asked to pause.
+/// How long one runs at least before it is asked to pause, if it has to be told.
 const LEAST_RUN: Duration = Duration::from_micros(100);
 
 /// How long a call is executed before it counts as long.
@@ -51,6 +51,8 @@ struct State {
     calls: usize,
     /// When the last one left, if one has.
     left_at: Option<Instant>,
+    /// Whether the last one that was executed was executed for long.
+    was_long: bool,
     is_closed: bool,
 }
 
@@ -65,7 +67,10 @@ struct Running<T> {
     executed: Duration,
     /// Until when that was counted.
     counted_until: Instant,
+    /// Whether it is to pause.
     is_asked: bool,
+    /// Whether its thread gives way to all others: it has paused as soon as it is asked, and goes on, without being told.
+    gives_way: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,12 @@ struct Waiting<T> {
     account: AccountId,
     value: T,
     executed: Duration,
+}
+
+impl<T> Running<T> {
+    fn has_paused(&self) -> bool {
+        self.is_asked && self.gives_way
+    }
 }
 
 impl<T: Clone> Ledger<T> {
@@ -95,6 +106,7 @@ impl<T: Clone> Ledger<T> {
             used: self.floor.saturating_sub(CREDIT),
             calls: 0,
             left_at: None,
+            was_long: false,
             is_closed: false,
         };
         self.accounts.insert(id, state);
@@ -136,12 +148,17 @@ impl<T: Clone> Ledger<T> {
     pub(super) fn leave(&mut self, id: TicketId, now: Instant) {
         self.count(now);
         let running = self.running.iter().position(|one| one.id == id);
-        let running = running.map(|index| self.running.swap_remove(index).account);
+        let running = running.map(|index| self.running.swap_remove(index));
+        let running = running.map(|one| (one.account, one.executed));
         let waiting = self.waiting.iter().position(|one| one.id == id);
-        let waiting = waiting.map(|index| self.waiting.swap_remove(index).account);
-        let account = running.or(waiting).expect("a call leaves once");
+        let waiting = waiting.map(|index| self.waiting.swap_remove(index));
+        let waiting = waiting.map(|one| (one.account, one.executed));
+        let (account, executed) = running.or(waiting).expect("a call leaves once");
         let state = self.state(account);
         state.calls -= 1;
+        if !executed.is_zero() {
+            state.was_long = executed >= LONG;
+        }
         state.left_at = Some(now);
         if state.calls == 0 && state.is_closed {
             self.accounts.remove(&account);
@@ -166,12 +183,29 @@ impl<T: Clone> Ledger<T> {
     ///
     /// One that was asked to pause is not counted: either it is about to, or its thread has no core, and takes none from another.
     pub(super) fn grant(&mut self, now: Instant) -> Option<T> {
-        let counted = self.running.iter().filter(|one| !one.is_asked);
-        if self.waiting.is_empty() || counted.count() >= self.size.get() {
-            return None;
+        loop {
+            let counted = self.running.iter().filter(|one| !one.is_asked);
+            if counted.count() >= self.size.get() {
+                return None;
+            }
+            let waiting = self.waiting.iter().enumerate();
+            let waiting = waiting.map(|(index, one)| (self.used(one.account), one.id, index, true));
+            let paused = self.running.iter().enumerate();
+            let paused = paused.filter(|(_, one)| one.has_paused());
+            let paused = paused.map(|(index, one)| (self.used(one.account), one.id, index, false));
+            let (.., index, waits) = waiting.chain(paused).min()?;
+            if waits {
+                return Some(self.run(index, now));
+            }
+            self.count(now);
+            let paused = &mut self.running[index];
+            (paused.is_asked, paused.begun_at) = (false, now);
         }
-        let next = self.next()?;
-        let next = self.waiting.swap_remove(next);
+    }
+
+    /// Lets a waiting call run.
+    fn run(&mut self, index: usize, now: Instant) -> T {
+        let next = self.waiting.swap_remove(index);
         self.running.push(Running {
             id: next.id,
             account: next.account,
@@ -180,29 +214,42 @@ impl<T: Clone> Ledger<T> {
             executed: next.executed,
             counted_until: now,
             is_asked: false,
+            gives_way: false,
         });
-        Some(next.value)
+        next.value
     }
 
-    /// Returns a call that runs and is to pause for one that waits, if there is one. It counts as asked.
+    /// Learns that the thread of a call that runs gives way to all others until it ends.
+    pub(super) fn give_way(&mut self, id: TicketId, now: Instant) {
+        self.count(now);
+        if let Some(one) = self.running.iter_mut().find(|one| one.id == id) {
+            one.gives_way = true;
+        }
+    }
+
+    /// Returns a call that runs and is to be asked to pause for one that waits, if there is one. It counts as asked, as does one that need not be
+    /// told.
     pub(super) fn relieve(&mut self, now: Instant) -> Option<T> {
         let next = self.next()?;
         self.count(now);
         let least = self.used(self.waiting[next].account);
         let used = |one: &Running<T>| self.accounts[&one.account].used;
         let candidates = self.running.iter().enumerate().filter(|(_, one)| {
-            !one.is_asked && now.saturating_duration_since(one.begun_at) >= LEAST_RUN
+            let has_begun = now.saturating_duration_since(one.begun_at) >= LEAST_RUN;
+            !one.is_asked && (one.gives_way || has_begun)
         });
         let (index, _) = candidates
             .filter(|(_, one)| used(one) > least + GRANULARITY)
             .max_by_key(|(_, one)| used(one))?;
         // One asked for each that waits, and no more.
-        let asked = self.running.iter().filter(|one| one.is_asked);
+        let asked = self.running.iter();
+        let asked = asked.filter(|one| one.is_asked && !one.has_paused());
         if asked.count() >= self.waiting.len() {
             return None;
         }
-        self.running[index].is_asked = true;
-        Some(self.running[index].value.clone())
+        let one = &mut self.running[index];
+        one.is_asked = true;
+        (!one.gives_way).then(|| one.value.clone())
     }
 
     /// Reports whether more than one model is called these days.
@@ -211,6 +258,11 @@ impl<T: Clone> Ledger<T> {
         let called = self.accounts.values();
         let called = called.filter(|state| state.calls > 0 || state.left_at.is_some_and(is_recent));
         called.take(2).count() == 2
+    }
+
+    /// Reports whether a call of this account is likely to be executed for long, as the last one that left was.
+    pub(super) fn is_likely_long(&self, account: AccountId) -> bool {
+        self.accounts[&account].was_long
     }
 
     /// Returns the calls that run and have been executed for long.
@@ -232,6 +284,9 @@ impl<T: Clone> Ledger<T> {
         for one in &mut self.running {
             let took = now.saturating_duration_since(one.counted_until);
             one.counted_until = one.counted_until.max(now);
+            if one.has_paused() {
+                continue;
+            }
             one.executed += took;
             if let Some(state) = self.accounts.get_mut(&one.account) {
                 state.used += took / state.weight.get();
@@ -412,6 +467,58 @@ mod tests {
         assert_eq!(test.ledger.long(now), ["call"], "what it ran before is");
         test.ledger.pause(call, now);
         assert!(test.ledger.long(now).is_empty(), "it waits");
+    }
+
+    #[test]
+    fn a_call_is_likely_long_when_the_last_was() {
+        let mut test = Test::new(1);
+        let account = test.open(1);
+        assert!(!test.ledger.is_likely_long(account));
+        for (ms, took, is_long) in [(0, 5, true), (10, 4, false), (20, 5, true)] {
+            let call = test.enter(account, "call", ms);
+            test.grant(ms);
+            let now = test.at(ms + took);
+            test.ledger.leave(call, now);
+            assert_eq!(test.ledger.is_likely_long(account), is_long, "{ms} ms");
+        }
+        let gives_up = test.enter(account, "waits", 30);
+        let now = test.at(100);
+        test.ledger.leave(gives_up, now);
+        assert!(test.ledger.is_likely_long(account), "it was not executed");
+    }
+
+    #[test]
+    fn one_that_gives_way_pauses_and_goes_on_without_being_told() {
+        let mut test = Test::new(1);
+        let (busy, calm) = (test.open(1), test.open(1));
+        let hog = test.enter(busy, "hog", 0);
+        assert_eq!(test.grant(0), Some("hog"));
+        let now = test.at(100);
+        test.ledger.give_way(hog, now);
+        let good = test.enter(calm, "good", 100);
+        assert_eq!(test.relieve(100), None, "it need not be told");
+        assert_eq!(test.grant(100), Some("good"));
+        let now = test.at(110);
+        test.ledger.leave(good, now);
+        let used = test.ledger.used(busy);
+        assert_eq!(
+            used,
+            MS * 100,
+            "as long as it runs beside others nothing is counted"
+        );
+        assert_eq!(test.grant(110), None, "it goes on");
+        let later = test.enter(calm, "later", 111);
+        assert_eq!(test.grant(111), None, "and has its turn again");
+        assert_eq!(test.relieve(111), None);
+        assert_eq!(test.grant(111), Some("later"));
+        test.enter(calm, "next", 200);
+        assert_eq!(test.grant(200), None);
+        let now = test.at(300);
+        test.ledger.leave(later, now);
+        assert_eq!(test.grant(300), None, "it has had less by now");
+        let now = test.at(301);
+        test.ledger.leave(hog, now);
+        assert_eq!(test.grant(301), Some("next"));
     }
 
     #[test]
