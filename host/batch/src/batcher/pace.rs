@@ -10,6 +10,9 @@
 //!           └──┴────┴─────┘ each a margin better than the best before it
 //! ```
 //!
+//! Handing a batch over costs some tens of microseconds, whatever it has. So where executions take little, what is as good for each row is better if
+//! it is larger: 9 to 16 rows above, or more, as long as they take less than [`BRIEF_NANOS`].
+//!
 //! A class of which nothing is known is tried when so many rows wait, if the one below it paid or was about as good. What was tried
 //! and did not pay is tried again later, less and less often: the model or the machine may have changed.
 
@@ -31,7 +34,7 @@ const MARGIN: f64 = 0.08;
 const SLOW_MARGIN: f64 = 0.16;
 const SLOW_NANOS: f64 = 5e6;
 
-/// Executions that take less than this cost about as much again to hand over: of classes that are as good the largest is best.
+/// Of classes that are about as good, the largest that takes less than this is best.
 const BRIEF_NANOS: f64 = 2e6;
 
 /// How many classes beyond the best one are tried, if those between are about as good and not slow.

@@ -40,6 +40,8 @@ pub(super) struct Ledger<T> {
     waiting: Vec<Waiting<T>>,
     /// What the account has had that has had least of those with calls, as it last was.
     floor: Duration,
+    /// Of which two accounts calls left last, and when: the last one first.
+    left: [Option<(AccountId, Instant)>; 2],
     next: u64,
 }
 
@@ -49,8 +51,6 @@ struct State {
     used: Duration,
     /// How many calls run or wait.
     calls: usize,
-    /// When the last one left, if one has.
-    left_at: Option<Instant>,
     /// Whether the last one that was executed was executed for long.
     was_long: bool,
     is_closed: bool,
@@ -95,6 +95,7 @@ impl<T: Clone> Ledger<T> {
             running: Vec::new(),
             waiting: Vec::new(),
             floor: Duration::ZERO,
+            left: [None; 2],
             next: 0,
         }
     }
@@ -105,7 +106,6 @@ impl<T: Clone> Ledger<T> {
             weight,
             used: self.floor.saturating_sub(CREDIT),
             calls: 0,
-            left_at: None,
             was_long: false,
             is_closed: false,
         };
@@ -118,7 +118,7 @@ impl<T: Clone> Ledger<T> {
         let state = self.state(id);
         state.is_closed = true;
         if state.calls == 0 {
-            self.accounts.remove(&id);
+            self.forget(id);
         }
     }
 
@@ -159,9 +159,19 @@ impl<T: Clone> Ledger<T> {
         if !executed.is_zero() {
             state.was_long = executed >= LONG;
         }
-        state.left_at = Some(now);
-        if state.calls == 0 && state.is_closed {
-            self.accounts.remove(&account);
+        let is_forgotten = state.calls == 0 && state.is_closed;
+        let [last, other] = self.left;
+        let is_same = last.is_some_and(|(last, _)| last == account);
+        self.left = [Some((account, now)), if is_same { other } else { last }];
+        if is_forgotten {
+            self.forget(account);
+        }
+    }
+
+    fn forget(&mut self, id: AccountId) {
+        self.accounts.remove(&id);
+        for left in &mut self.left {
+            left.take_if(|(account, _)| *account == id);
         }
     }
 
@@ -254,10 +264,17 @@ impl<T: Clone> Ledger<T> {
 
     /// Reports whether more than one model is called these days.
     pub(super) fn has_company(&self, now: Instant) -> bool {
-        let is_recent = |at: Instant| now.saturating_duration_since(at) < RECENT;
-        let called = self.accounts.values();
-        let called = called.filter(|state| state.calls > 0 || state.left_at.is_some_and(is_recent));
-        called.take(2).count() == 2
+        let left = self.left.iter().flatten();
+        let left = left.filter(|(_, at)| now.saturating_duration_since(*at) < RECENT);
+        let mut called = self.called().chain(left.map(|(account, _)| *account));
+        let first = called.next();
+        called.any(|account| Some(account) != first)
+    }
+
+    /// The accounts with calls, once for each call.
+    fn called(&self) -> impl Iterator<Item = AccountId> {
+        let running = self.running.iter().map(|one| one.account);
+        running.chain(self.waiting.iter().map(|one| one.account))
     }
 
     /// Reports whether a call of this account is likely to be executed for long, as the last one that left was.
@@ -292,8 +309,7 @@ impl<T: Clone> Ledger<T> {
                 state.used += took / state.weight.get();
             }
         }
-        let active = self.accounts.values().filter(|state| state.calls > 0);
-        if let Some(least) = active.map(|state| state.used).min() {
+        if let Some(least) = self.called().map(|account| self.used(account)).min() {
             self.floor = self.floor.max(least);
         }
     }
@@ -540,6 +556,12 @@ mod tests {
         let now = test.at(600);
         test.ledger.leave(call, now);
         assert!(!has_company(&test, 600));
+        let short = test.enter(other, "other", 650);
+        let now = test.at(650);
+        test.ledger.leave(short, now);
+        assert!(has_company(&test, 650), "neither has calls any more");
+        test.ledger.close(one);
+        assert!(!has_company(&test, 650));
     }
 
     #[test]
