@@ -90,11 +90,17 @@ impl Traffic {
     /// Multiples of the golden ratio are spread evenly, so that any stretch of calls is divided as the weights say, give or
     /// take a few, and short stretches do not go to one version alone.
     pub(crate) fn next(&self) -> Option<u64> {
+        self.version(|| self.calls.fetch_add(1, Relaxed))
+    }
+
+    /// Returns the version that the next call will get, and divides nothing.
+    pub(crate) fn peek(&self) -> Option<u64> {
+        self.version(|| self.calls.load(Relaxed))
+    }
+
+    fn version(&self, call: impl FnOnce() -> u64) -> Option<u64> {
         let &(_, sum) = self.upto.last()?;
-        let step = self
-            .calls
-            .fetch_add(1, Relaxed)
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let step = call().wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let place = (u128::from(step) * u128::from(sum)) >> 64;
         let version = self.upto.iter().find(|(_, upto)| place < u128::from(*upto));
         version.map(|&(version, _)| version)

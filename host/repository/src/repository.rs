@@ -288,7 +288,7 @@ impl Repository {
         loop {
             let entry = self.shared.entry(model)?;
             let serving = entry.serving();
-            let version = self.shared.resolve(model, selector)?;
+            let version = self.shared.look_up(model, selector)?;
             if let Some(description) = version.description() {
                 return Ok(ModelMetadata {
                     name: model.into(),
@@ -311,7 +311,7 @@ impl Repository {
     /// # Errors
     /// If there is no such model or version, or it could not be loaded.
     pub fn is_model_ready(&self, model: &str, selector: &Selector) -> Result<bool, ServeError> {
-        let version = self.shared.resolve(model, selector)?;
+        let version = self.shared.look_up(model, selector)?;
         let is_able = matches!(
             version.state(),
             VersionState::Ready | VersionState::Unloaded

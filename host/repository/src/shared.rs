@@ -14,6 +14,7 @@ use crate::config::RepositoryConfig;
 use crate::entry::Entry;
 use crate::error::{ControlError, ServeError, ServeErrorKind};
 use crate::host::Host;
+use crate::policy::Traffic;
 use crate::repository::{IndexEntry, Selector};
 use crate::source::FoundModel;
 use crate::statistics::Refusals;
@@ -40,6 +41,24 @@ impl Shared {
         model: &str,
         selector: &Selector,
     ) -> Result<Arc<Version>, ServeError> {
+        self.choose(model, selector, Traffic::next)
+    }
+
+    /// Returns the version that a call would get.
+    pub(crate) fn look_up(
+        &self,
+        model: &str,
+        selector: &Selector,
+    ) -> Result<Arc<Version>, ServeError> {
+        self.choose(model, selector, Traffic::peek)
+    }
+
+    fn choose(
+        &self,
+        model: &str,
+        selector: &Selector,
+        of_traffic: fn(&Traffic) -> Option<u64>,
+    ) -> Result<Arc<Version>, ServeError> {
         if self.is_draining.load(Relaxed) {
             return Err(ServeError::new(
                 ServeErrorKind::Draining,
@@ -58,7 +77,7 @@ impl Shared {
                 Some(&number) => number,
                 None => return Err(not_found(format!("label `{label}`"))),
             },
-            Selector::Default => match serving.traffic.next().or(serving.default) {
+            Selector::Default => match of_traffic(&serving.traffic).or(serving.default) {
                 Some(number) => number,
                 None => return Err(self.nothing_served(&entry, serving.is_unloaded)),
             },

@@ -247,9 +247,15 @@ fn labels_name_versions_and_divide_traffic() {
     assert_eq!((label("stable").unwrap(), label("canary").unwrap()), (1, 2));
     let mut calls = BTreeMap::new();
     for _ in 0..200 {
-        *calls
-            .entry(default_version(&repository, "toy"))
-            .or_insert(0) += 1;
+        let metadata = block_on(repository.metadata("toy", &Selector::Default)).unwrap();
+        assert!(
+            repository
+                .is_model_ready("toy", &Selector::Default)
+                .unwrap()
+        );
+        let version = default_version(&repository, "toy");
+        assert_eq!(version, metadata.version, "who only asks takes no turn");
+        *calls.entry(version).or_insert(0) += 1;
     }
     assert!((18..=22).contains(&calls[&2]), "{calls:?}");
     assert_eq!(calls[&1] + calls[&2], 200, "the latest has no share");
