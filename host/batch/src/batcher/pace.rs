@@ -44,7 +44,7 @@ const BEYOND: usize = 2;
 const REMEMBERED: usize = 8;
 
 /// After how long a class that did not pay is tried again: at first so many times as long as it took to find out, and at most.
-const FIRST_RETRIAL: u32 = 50;
+const FIRST_RETRIAL: u32 = 150;
 const LAST_RETRIAL: Duration = Duration::from_secs(600);
 
 /// What is known of one group's executions.
@@ -294,7 +294,7 @@ mod tests {
         );
         let later = sizes(&mut pace, convolutions, start, 1, 40);
         assert_eq!(later, [1; 40]);
-        // Tried again after 1.7 seconds, 3.3, 6.7, …: once a class and time.
+        // Tried again after 5 seconds, 10, 20, …: once a class and time.
         let mut trials = 0;
         for second in 2..3600 {
             let sizes = sizes(&mut pace, convolutions, start, second, 250);
