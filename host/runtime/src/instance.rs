@@ -120,13 +120,18 @@ impl Instance {
         let limit = TimeLimit::from_now(options.timeout);
         let account = self.account.clone();
         let turn = account.map(|account| account.enter(limit.deadline).ok_or(limit));
-        let turn = turn.transpose().map_err(TimeLimit::exceeded)?;
+        let mut turn = turn.transpose().map_err(TimeLimit::exceeded)?;
         let predict = self.predict;
         let called = self.call(limit, |store| {
             predict
                 .typed::<(&[NamedTensorIn<'_>],), _>(&*store)?
                 .call(store, (&inputs,))
         });
+        if let Some(turn) = &mut turn
+            && self.store.data().limiter.refused_bytes().is_some()
+        {
+            turn.distrust();
+        }
         drop(turn);
         let (result,): (PredictResult,) = called?;
         let outputs = result.map_err(|error| {

@@ -16,7 +16,8 @@
 //!
 //! Turns divide the time of calls. They say nothing of the threads that read requests and write answers, for which a call that computes for
 //! long leaves no core. So where several models are called, one more thread, the ticker, asks calls that take long to give way: from
-//! then on they are executed in the `background`, and so are the next calls of their models from the beginning, until one was short.
+//! then on they are executed in the `background`, and so are the next calls of their models from the beginning, until one was short. Calls
+//! of a model whose last one asked for more memory than it may begin there as well.
 //! Such a call need not be told to pause: it goes on beside the one that has its turn, where that leaves a core.
 
 mod background;
@@ -37,7 +38,7 @@ use crate::watchdog::now;
 const RECHECK: Duration = Duration::from_micros(200);
 
 /// How often calls are asked to give way while there are long ones.
-const TICK: Duration = Duration::from_micros(500);
+const TICK: Duration = Duration::from_micros(250);
 
 /// How often it is looked for long ones.
 const LOOK: Duration = Duration::from_millis(5);
@@ -69,6 +70,8 @@ pub(crate) struct Account {
 #[derive(Debug)]
 pub(crate) struct Turn {
     ticket: Arc<Ticket>,
+    account: AccountId,
+    is_distrusted: bool,
 }
 
 /// One call that executes or waits for it.
@@ -203,10 +206,14 @@ impl Account {
             self.shares.relieve(&mut ledger, now);
         }
         self.shares.wake_ticker(&ledger, now);
-        let gives_way = ledger.is_likely_long(self.id) && ledger.has_company(now);
+        let gives_way = ledger.gives_way(self.id) && ledger.has_company(now);
         drop(ledger);
         // Before the wait, so that whatever ends it gives the turn back.
-        let turn = Turn { ticket };
+        let turn = Turn {
+            ticket,
+            account: self.id,
+            is_distrusted: false,
+        };
         if !turn.ticket.wait(deadline) {
             return None;
         }
@@ -268,6 +275,14 @@ impl Ticket {
     }
 }
 
+impl Turn {
+    /// Says that the call asked for more memory than it may: taking and giving back so much keeps others from theirs, so the next ones of its
+    /// model give way, until one does not.
+    pub(crate) fn distrust(&mut self) {
+        self.is_distrusted = true;
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         background::leave();
@@ -275,6 +290,9 @@ impl Drop for Turn {
         let now = now();
         let mut ledger = self.ticket.shares.lock();
         ledger.leave(self.ticket.id, now);
+        if self.is_distrusted {
+            ledger.distrust(self.account);
+        }
         grant(&mut ledger, now);
     }
 }

@@ -51,8 +51,8 @@ struct State {
     used: Duration,
     /// How many calls run or wait.
     calls: usize,
-    /// Whether the last one that was executed was executed for long.
-    was_long: bool,
+    /// Whether the last one that was executed was executed for long, or is distrusted.
+    gives_way: bool,
     is_closed: bool,
 }
 
@@ -106,7 +106,7 @@ impl<T: Clone> Ledger<T> {
             weight,
             used: self.floor.saturating_sub(CREDIT),
             calls: 0,
-            was_long: false,
+            gives_way: false,
             is_closed: false,
         };
         self.accounts.insert(id, state);
@@ -157,7 +157,7 @@ impl<T: Clone> Ledger<T> {
         let state = self.state(account);
         state.calls -= 1;
         if !executed.is_zero() {
-            state.was_long = executed >= LONG;
+            state.gives_way = executed >= LONG;
         }
         let is_forgotten = state.calls == 0 && state.is_closed;
         let [last, other] = self.left;
@@ -277,9 +277,17 @@ impl<T: Clone> Ledger<T> {
         running.chain(self.waiting.iter().map(|one| one.account))
     }
 
-    /// Reports whether a call of this account is likely to be executed for long, as the last one that left was.
-    pub(super) fn is_likely_long(&self, account: AccountId) -> bool {
-        self.accounts[&account].was_long
+    /// Reports whether calls of this account had better give way from the beginning: the last one that left was executed for
+    /// long, or is distrusted.
+    pub(super) fn gives_way(&self, account: AccountId) -> bool {
+        self.accounts[&account].gives_way
+    }
+
+    /// Learns that the last call that left did what harms others.
+    pub(super) fn distrust(&mut self, account: AccountId) {
+        if let Some(state) = self.accounts.get_mut(&account) {
+            state.gives_way = true;
+        }
     }
 
     /// Returns the calls that run and have been executed for long.
@@ -486,21 +494,31 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_likely_long_when_the_last_was() {
+    fn calls_give_way_when_the_last_was_long_or_is_distrusted() {
         let mut test = Test::new(1);
         let account = test.open(1);
-        assert!(!test.ledger.is_likely_long(account));
+        assert!(!test.ledger.gives_way(account));
         for (ms, took, is_long) in [(0, 5, true), (10, 4, false), (20, 5, true)] {
             let call = test.enter(account, "call", ms);
             test.grant(ms);
             let now = test.at(ms + took);
             test.ledger.leave(call, now);
-            assert_eq!(test.ledger.is_likely_long(account), is_long, "{ms} ms");
+            assert_eq!(test.ledger.gives_way(account), is_long, "{ms} ms");
         }
         let gives_up = test.enter(account, "waits", 30);
         let now = test.at(100);
         test.ledger.leave(gives_up, now);
-        assert!(test.ledger.is_likely_long(account), "it was not executed");
+        assert!(test.ledger.gives_way(account), "it was not executed");
+        for is_distrusted in [true, false] {
+            let call = test.enter(account, "call", 200);
+            test.grant(200);
+            let now = test.at(201);
+            test.ledger.leave(call, now);
+            if is_distrusted {
+                test.ledger.distrust(account);
+            }
+            assert_eq!(test.ledger.gives_way(account), is_distrusted);
+        }
     }
 
     #[test]
