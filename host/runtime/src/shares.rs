@@ -18,7 +18,7 @@
 //! long leaves no core. So where several models are called, one more thread, the ticker, asks calls that take long to give way: from
 //! then on they are executed in the `background`, and so are the next calls of their models from the beginning, until one was short. Calls
 //! of a model whose last one asked for more memory than it may begin there as well.
-//! Such a call need not be told to pause: it goes on beside the one that has its turn, where that leaves a core.
+//! Such a call need not be told to pause for one that is short: it goes on beside it, where that leaves a core.
 
 mod background;
 mod ledger;
@@ -259,11 +259,12 @@ impl Ticket {
         }
         // Whoever holds the lock is no thread that gives way: others wait for it.
         self.shares.lock().give_way(self.id, now());
-        self.is_asked_to_pause.store(false, Relaxed);
         background::enter();
     }
 
     fn pause(&self, deadline: Option<Instant>) {
+        let gave_way = background::is_in();
+        background::leave();
         let now = now();
         let mut ledger = self.shares.lock();
         self.is_asked_to_pause.store(false, Relaxed);
@@ -272,6 +273,9 @@ impl Ticket {
         grant(&mut ledger, now);
         drop(ledger);
         self.wait(deadline);
+        if gave_way {
+            self.give_way();
+        }
     }
 }
 

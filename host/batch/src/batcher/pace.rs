@@ -80,6 +80,8 @@ struct Period {
     fastest: f64,
     executions: u32,
     time: Duration,
+    /// How long the shortest took.
+    shortest: Duration,
 }
 
 impl Default for Pace {
@@ -105,11 +107,10 @@ impl Pace {
         rows_of(trial.unwrap_or(best)).clamp(first.min(most), most)
     }
 
-    /// Returns how many rows a batch has that is as fast as can be, as far as is known. Where two such batches can wait, a larger class can be
-    /// tried as well.
+    /// Returns how many rows a batch has that is as fast as can be, as far as is known, or that is to be tried. Where so many can wait, it can be.
     pub(crate) fn best_rows(&self, first: u32, most: u32, now: Instant) -> u32 {
-        let (best, _) = self.choose(first, most, now);
-        rows_of(best).clamp(first.min(most), most)
+        let (best, trial) = self.choose(first, most, now);
+        rows_of(trial.unwrap_or(best)).clamp(first.min(most), most)
     }
 
     /// Returns the best class, and one that is to be tried.
@@ -170,6 +171,7 @@ impl Class {
         self.current.fastest = self.current.fastest.min(per_row);
         self.current.executions += 1;
         self.current.time += took;
+        self.current.shortest = self.current.shortest.min(took);
         if self.current.executions >= NEEDED && self.current.time >= NEEDED_TIME {
             self.end_period();
         }
@@ -177,11 +179,15 @@ impl Class {
     }
 
     fn end_period(&mut self) {
-        let Period { fastest, time, .. } = self.current;
+        let Period {
+            fastest, shortest, ..
+        } = self.current;
+        // What held one of them up is none of it.
+        let time = (shortest * NEEDED).max(NEEDED_TIME);
         if self.periods_in_a_row.is_multiple_of(REMEMBERED) && !self.is_on_trial {
             self.retrial = (time * FIRST_RETRIAL).min(LAST_RETRIAL);
         }
-        if time > NEEDED_TIME * 2 {
+        if self.is_on_trial || time > NEEDED_TIME * 2 {
             self.last = Self::UNKNOWN.last;
         }
         self.last[self.periods_in_a_row % REMEMBERED] = fastest;
@@ -202,6 +208,7 @@ impl Period {
         fastest: f64::INFINITY,
         executions: 0,
         time: Duration::ZERO,
+        shortest: Duration::MAX,
     };
 }
 
@@ -382,7 +389,7 @@ mod tests {
         }
         assert_eq!(pace.rows(3, MOST, 8, now), 8, "tries the next class");
         assert_eq!(pace.rows(3, MOST, 7, now), 4, "but not with too few");
-        assert_eq!(pace.best_rows(3, MOST, now), 4);
+        assert_eq!(pace.best_rows(3, MOST, now), 8, "room for them");
         assert_eq!(pace.rows(100, MOST, MOST, now), 64);
         assert_eq!(pace.rows(2, 2, MOST, now), 2);
     }

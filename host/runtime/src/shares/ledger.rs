@@ -69,8 +69,12 @@ struct Running<T> {
     counted_until: Instant,
     /// Whether it is to pause.
     is_asked: bool,
-    /// Whether its thread gives way to all others: it has paused as soon as it is asked, and goes on, without being told.
+    /// Whether its thread gives way to all others. For a call that does not, it has paused as soon as it is asked, and goes on, without being told.
     gives_way: bool,
+    /// Whether it is told to pause when it is asked.
+    is_told: bool,
+    /// Whether it has paused without being told, so that how long it was executed is not known.
+    went_on: bool,
 }
 
 #[derive(Debug)]
@@ -83,7 +87,7 @@ struct Waiting<T> {
 
 impl<T> Running<T> {
     fn has_paused(&self) -> bool {
-        self.is_asked && self.gives_way
+        self.is_asked && !self.is_told
     }
 }
 
@@ -149,19 +153,21 @@ impl<T: Clone> Ledger<T> {
         self.count(now);
         let running = self.running.iter().position(|one| one.id == id);
         let running = running.map(|index| self.running.swap_remove(index));
-        let running = running.map(|one| (one.account, one.executed));
+        let running = running.map(|one| (one.account, one.executed, one.went_on));
         let waiting = self.waiting.iter().position(|one| one.id == id);
         let waiting = waiting.map(|index| self.waiting.swap_remove(index));
-        let waiting = waiting.map(|one| (one.account, one.executed));
-        let (account, executed) = running.or(waiting).expect("a call leaves once");
+        let waiting = waiting.map(|one| (one.account, one.executed, false));
+        let (account, executed, went_on) = running.or(waiting).expect("a call leaves once");
         let state = self.state(account);
         state.calls -= 1;
-        if !executed.is_zero() {
-            state.gives_way = executed >= LONG;
+        if executed >= LONG {
+            state.gives_way = true;
+        } else if !executed.is_zero() && !went_on {
+            state.gives_way = false;
         }
         let is_forgotten = state.calls == 0 && state.is_closed;
         let [last, other] = self.left;
-        let is_same = last.is_some_and(|(last, _)| last == account);
+        let is_same = last.is_none_or(|(last, _)| last == account);
         self.left = [Some((account, now)), if is_same { other } else { last }];
         if is_forgotten {
             self.forget(account);
@@ -191,7 +197,7 @@ impl<T: Clone> Ledger<T> {
 
     /// Lets the call run that is next, if one more may; asked again until there is none.
     ///
-    /// One that was asked to pause is not counted: either it is about to, or its thread has no core, and takes none from another.
+    /// One that was asked to pause is not counted: it is about to, or its thread has no core, or gives way.
     pub(super) fn grant(&mut self, now: Instant) -> Option<T> {
         loop {
             let counted = self.running.iter().filter(|one| !one.is_asked);
@@ -225,6 +231,8 @@ impl<T: Clone> Ledger<T> {
             counted_until: now,
             is_asked: false,
             gives_way: false,
+            is_told: false,
+            went_on: false,
         });
         next.value
     }
@@ -242,11 +250,13 @@ impl<T: Clone> Ledger<T> {
     pub(super) fn relieve(&mut self, now: Instant) -> Option<T> {
         let next = self.next()?;
         self.count(now);
-        let least = self.used(self.waiting[next].account);
+        let waiting = &self.accounts[&self.waiting[next].account];
+        // Those that give way do so to all but each other.
+        let (least, is_told) = (waiting.used, waiting.gives_way);
         let used = |one: &Running<T>| self.accounts[&one.account].used;
         let candidates = self.running.iter().enumerate().filter(|(_, one)| {
             let has_begun = now.saturating_duration_since(one.begun_at) >= LEAST_RUN;
-            !one.is_asked && (one.gives_way || has_begun)
+            !one.is_asked && (one.gives_way && !is_told || has_begun)
         });
         let (index, _) = candidates
             .filter(|(_, one)| used(one) > least + GRANULARITY)
@@ -259,7 +269,9 @@ impl<T: Clone> Ledger<T> {
         }
         let one = &mut self.running[index];
         one.is_asked = true;
-        (!one.gives_way).then(|| one.value.clone())
+        one.is_told = is_told || !one.gives_way;
+        one.went_on |= !one.is_told;
+        one.is_told.then(|| one.value.clone())
     }
 
     /// Reports whether more than one model is called these days.
@@ -522,6 +534,27 @@ mod tests {
     }
 
     #[test]
+    fn those_that_give_way_take_turns_as_all_do() {
+        let mut test = Test::new(1);
+        let (one, other) = (test.open(1), test.open(1));
+        let long = test.enter(other, "long", 0);
+        test.grant(0);
+        let now = test.at(10);
+        test.ledger.leave(long, now);
+        let hog = test.enter(one, "hog", 10);
+        assert_eq!(test.grant(10), Some("hog"));
+        let now = test.at(20);
+        test.ledger.give_way(hog, now);
+        test.enter(other, "long", 100);
+        assert_eq!(test.relieve(100), Some("hog"), "it is told");
+        assert_eq!(test.grant(100), Some("long"));
+        let now = test.at(101);
+        test.ledger.pause(hog, now);
+        assert_eq!(test.relieve(102), None);
+        assert_eq!(test.relieve(300), Some("long"), "and its turn comes again");
+    }
+
+    #[test]
     fn one_that_gives_way_pauses_and_goes_on_without_being_told() {
         let mut test = Test::new(1);
         let (busy, calm) = (test.open(1), test.open(1));
@@ -532,7 +565,7 @@ mod tests {
         let good = test.enter(calm, "good", 100);
         assert_eq!(test.relieve(100), None, "it need not be told");
         assert_eq!(test.grant(100), Some("good"));
-        let now = test.at(110);
+        let now = test.at(104);
         test.ledger.leave(good, now);
         let used = test.ledger.used(busy);
         assert_eq!(
@@ -540,7 +573,7 @@ mod tests {
             MS * 100,
             "as long as it runs beside others nothing is counted"
         );
-        assert_eq!(test.grant(110), None, "it goes on");
+        assert_eq!(test.grant(104), None, "it goes on");
         let later = test.enter(calm, "later", 111);
         assert_eq!(test.grant(111), None, "and has its turn again");
         assert_eq!(test.relieve(111), None);
