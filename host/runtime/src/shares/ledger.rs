@@ -51,8 +51,10 @@ struct State {
     used: Duration,
     /// How many calls run or wait.
     calls: usize,
-    /// Whether the last one that was executed was executed for long, or is distrusted.
-    gives_way: bool,
+    /// Whether the last one that was executed was executed for long.
+    was_long: bool,
+    /// Whether the last one that left did what harms others.
+    is_distrusted: bool,
     is_closed: bool,
 }
 
@@ -110,7 +112,8 @@ impl<T: Clone> Ledger<T> {
             weight,
             used: self.floor.saturating_sub(CREDIT),
             calls: 0,
-            gives_way: false,
+            was_long: false,
+            is_distrusted: false,
             is_closed: false,
         };
         self.accounts.insert(id, state);
@@ -161,10 +164,11 @@ impl<T: Clone> Ledger<T> {
         let state = self.state(account);
         state.calls -= 1;
         if executed >= LONG {
-            state.gives_way = true;
+            state.was_long = true;
         } else if !executed.is_zero() && !went_on {
-            state.gives_way = false;
+            state.was_long = false;
         }
+        state.is_distrusted = false;
         let is_forgotten = state.calls == 0 && state.is_closed;
         let [last, other] = self.left;
         let is_same = last.is_none_or(|(last, _)| last == account);
@@ -251,8 +255,8 @@ impl<T: Clone> Ledger<T> {
         let next = self.next()?;
         self.count(now);
         let waiting = &self.accounts[&self.waiting[next].account];
-        // Those that give way do so to all but each other.
-        let (least, is_told) = (waiting.used, waiting.gives_way);
+        // Those that are long give way to all but each other.
+        let (least, is_told) = (waiting.used, waiting.was_long);
         let used = |one: &Running<T>| self.accounts[&one.account].used;
         let candidates = self.running.iter().enumerate().filter(|(_, one)| {
             let has_begun = now.saturating_duration_since(one.begun_at) >= LEAST_RUN;
@@ -292,13 +296,14 @@ impl<T: Clone> Ledger<T> {
     /// Reports whether calls of this account had better give way from the beginning: the last one that left was executed for
     /// long, or is distrusted.
     pub(super) fn gives_way(&self, account: AccountId) -> bool {
-        self.accounts[&account].gives_way
+        let state = &self.accounts[&account];
+        state.was_long || state.is_distrusted
     }
 
     /// Learns that the last call that left did what harms others.
     pub(super) fn distrust(&mut self, account: AccountId) {
         if let Some(state) = self.accounts.get_mut(&account) {
-            state.gives_way = true;
+            state.is_distrusted = true;
         }
     }
 
