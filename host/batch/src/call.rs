@@ -29,7 +29,7 @@ pub struct Call<C> {
 #[derive(Clone, Debug, Default, Eq)]
 pub struct FreeDims(Vec<u32>);
 
-/// One by one: of vectors without elements there is no address, at which `memcmp` by masked loads may look for 100 ns to find nothing.
+/// One by one: vectors without elements have no memory, and `memcmp` by masked loads is slow to find out that it may not look there.
 impl PartialEq for FreeDims {
     fn eq(&self, other: &Self) -> bool {
         self.0.iter().eq(&other.0)

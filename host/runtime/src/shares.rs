@@ -257,13 +257,14 @@ impl Ticket {
         if !background::is_possible() {
             return;
         }
-        // Whoever holds the lock is no thread that gives way: others wait for it.
+        // Before it gives way, as in `pause`.
         self.shares.lock().give_way(self.id, now());
         background::enter();
     }
 
     fn pause(&self, deadline: Option<Instant>) {
         let gave_way = background::is_in();
+        // Whoever holds the lock is no thread that gives way: others wait for it.
         background::leave();
         let now = now();
         let mut ledger = self.shares.lock();

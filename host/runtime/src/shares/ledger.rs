@@ -209,11 +209,12 @@ impl<T: Clone> Ledger<T> {
                 return None;
             }
             let waiting = self.waiting.iter().enumerate();
-            let waiting = waiting.map(|(index, one)| (self.used(one.account), one.id, index, true));
+            let waiting =
+                waiting.map(|(index, one)| (self.place(one.account, one.id), index, true));
             let paused = self.running.iter().enumerate();
             let paused = paused.filter(|(_, one)| one.has_paused());
-            let paused = paused.map(|(index, one)| (self.used(one.account), one.id, index, false));
-            let (.., index, waits) = waiting.chain(paused).min()?;
+            let paused = paused.map(|(index, one)| (self.place(one.account, one.id), index, false));
+            let (_, index, waits) = waiting.chain(paused).min()?;
             if waits {
                 return Some(self.run(index, now));
             }
@@ -317,7 +318,7 @@ impl<T: Clone> Ledger<T> {
     /// Returns the place of the waiting call that is next.
     fn next(&self) -> Option<usize> {
         let waiting = self.waiting.iter().enumerate();
-        let next = waiting.min_by_key(|(_, one)| (self.used(one.account), one.id));
+        let next = waiting.min_by_key(|(_, one)| self.place(one.account, one.id));
         next.map(|(index, _)| index)
     }
 
@@ -337,6 +338,11 @@ impl<T: Clone> Ledger<T> {
         if let Some(least) = self.called().map(|account| self.used(account)).min() {
             self.floor = self.floor.max(least);
         }
+    }
+
+    /// Returns what decides who is next: the least comes first.
+    fn place(&self, account: AccountId, id: TicketId) -> (Duration, TicketId) {
+        (self.used(account), id)
     }
 
     fn used(&self, account: AccountId) -> Duration {
@@ -392,6 +398,21 @@ mod tests {
             self.ledger.grant(now)
         }
 
+        fn leave(&mut self, id: TicketId, ms: u32) {
+            let now = self.at(ms);
+            self.ledger.leave(id, now);
+        }
+
+        fn pause(&mut self, id: TicketId, ms: u32) {
+            let now = self.at(ms);
+            self.ledger.pause(id, now);
+        }
+
+        fn give_way(&mut self, id: TicketId, ms: u32) {
+            let now = self.at(ms);
+            self.ledger.give_way(id, now);
+        }
+
         fn relieve(&mut self, ms: u32) -> Option<&'static str> {
             let now = self.at(ms);
             self.ledger.relieve(now)
@@ -409,8 +430,7 @@ mod tests {
             [0; 3].map(|ms| test.grant(ms)),
             [Some("first"), Some("second"), None]
         );
-        let now = test.at(7);
-        test.ledger.leave(first, now);
+        test.leave(first, 7);
         assert_eq!(test.grant(7), Some("third"));
     }
 
@@ -422,8 +442,7 @@ mod tests {
         assert_eq!(test.grant(0), Some("busy 1"));
         test.enter(busy, "busy 2", 1);
         test.enter(calm, "calm", 2);
-        let now = test.at(100);
-        test.ledger.leave(running, now);
+        test.leave(running, 100);
         assert_eq!(test.grant(100), Some("calm"));
     }
 
@@ -438,11 +457,9 @@ mod tests {
         assert_eq!(test.relieve(100), Some("hog"));
         assert_eq!(test.relieve(101), None, "asked once");
         assert_eq!(test.grant(101), Some("good"), "it need not wait for that");
-        let now = test.at(102);
-        test.ledger.pause(hog, now);
+        test.pause(hog, 102);
         assert_eq!(test.grant(102), None);
-        let now = test.at(105);
-        test.ledger.leave(good, now);
+        test.leave(good, 105);
         assert_eq!(test.grant(105), Some("hog"));
     }
 
@@ -466,8 +483,7 @@ mod tests {
         let first = test.enter(busy, "first", 0);
         test.grant(0);
         test.enter(busy, "second", 0);
-        let now = test.at(100);
-        test.ledger.leave(first, now);
+        test.leave(first, 100);
         assert_eq!(test.grant(100), Some("second"));
         test.enter(calm, "calm", 100);
         assert_eq!(test.relieve(100), None);
@@ -518,19 +534,16 @@ mod tests {
         for (ms, took, is_long) in [(0, 5, true), (10, 4, false), (20, 5, true)] {
             let call = test.enter(account, "call", ms);
             test.grant(ms);
-            let now = test.at(ms + took);
-            test.ledger.leave(call, now);
+            test.leave(call, ms + took);
             assert_eq!(test.ledger.gives_way(account), is_long, "{ms} ms");
         }
         let gives_up = test.enter(account, "waits", 30);
-        let now = test.at(100);
-        test.ledger.leave(gives_up, now);
+        test.leave(gives_up, 100);
         assert!(test.ledger.gives_way(account), "it was not executed");
         for is_distrusted in [true, false] {
             let call = test.enter(account, "call", 200);
             test.grant(200);
-            let now = test.at(201);
-            test.ledger.leave(call, now);
+            test.leave(call, 201);
             if is_distrusted {
                 test.ledger.distrust(account);
             }
@@ -544,17 +557,14 @@ mod tests {
         let (one, other) = (test.open(1), test.open(1));
         let long = test.enter(other, "long", 0);
         test.grant(0);
-        let now = test.at(10);
-        test.ledger.leave(long, now);
+        test.leave(long, 10);
         let hog = test.enter(one, "hog", 10);
         assert_eq!(test.grant(10), Some("hog"));
-        let now = test.at(20);
-        test.ledger.give_way(hog, now);
+        test.give_way(hog, 20);
         test.enter(other, "long", 100);
         assert_eq!(test.relieve(100), Some("hog"), "it is told");
         assert_eq!(test.grant(100), Some("long"));
-        let now = test.at(101);
-        test.ledger.pause(hog, now);
+        test.pause(hog, 101);
         assert_eq!(test.relieve(102), None);
         assert_eq!(test.relieve(300), Some("long"), "and its turn comes again");
     }
@@ -565,13 +575,11 @@ mod tests {
         let (busy, calm) = (test.open(1), test.open(1));
         let hog = test.enter(busy, "hog", 0);
         assert_eq!(test.grant(0), Some("hog"));
-        let now = test.at(100);
-        test.ledger.give_way(hog, now);
+        test.give_way(hog, 100);
         let good = test.enter(calm, "good", 100);
         assert_eq!(test.relieve(100), None, "it need not be told");
         assert_eq!(test.grant(100), Some("good"));
-        let now = test.at(104);
-        test.ledger.leave(good, now);
+        test.leave(good, 104);
         let used = test.ledger.used(busy);
         assert_eq!(
             used,
@@ -585,11 +593,9 @@ mod tests {
         assert_eq!(test.grant(111), Some("later"));
         test.enter(calm, "next", 200);
         assert_eq!(test.grant(200), None);
-        let now = test.at(300);
-        test.ledger.leave(later, now);
+        test.leave(later, 300);
         assert_eq!(test.grant(300), None, "it has had less by now");
-        let now = test.at(301);
-        test.ledger.leave(hog, now);
+        test.leave(hog, 301);
         assert_eq!(test.grant(301), Some("next"));
     }
 
@@ -605,16 +611,13 @@ mod tests {
         );
         let short = test.enter(other, "other", 10);
         assert!(has_company(&test, 500), "its call still waits");
-        let now = test.at(500);
-        test.ledger.leave(short, now);
+        test.leave(short, 500);
         assert!(has_company(&test, 599));
         assert!(!has_company(&test, 600));
-        let now = test.at(600);
-        test.ledger.leave(call, now);
+        test.leave(call, 600);
         assert!(!has_company(&test, 600));
         let short = test.enter(other, "other", 650);
-        let now = test.at(650);
-        test.ledger.leave(short, now);
+        test.leave(short, 650);
         assert!(has_company(&test, 650), "neither has calls any more");
         test.ledger.close(one);
         assert!(!has_company(&test, 650));
@@ -632,8 +635,7 @@ mod tests {
         for turn in 0..400 {
             let name = test.grant(turn * 5).unwrap();
             turns_of_heavy += u32::from(name == "heavy");
-            let now = test.at(turn * 5 + 5);
-            test.ledger.pause(calls[name], now);
+            test.pause(calls[name], turn * 5 + 5);
         }
         assert!(
             (298..=302).contains(&turns_of_heavy),
@@ -650,13 +652,11 @@ mod tests {
         // After ten seconds the calm one may run for about 50 ms before it is asked.
         let good = test.enter(calm, "good", 10_000);
         assert_eq!(test.relieve(10_000), Some("hog"));
-        let now = test.at(10_000);
-        test.ledger.pause(hog, now);
+        test.pause(hog, 10_000);
         assert_eq!(test.grant(10_000), Some("good"));
         assert_eq!(test.relieve(10_051), None);
         assert_eq!(test.relieve(10_053), Some("good"));
-        let now = test.at(10_053);
-        test.ledger.pause(good, now);
+        test.pause(good, 10_053);
         assert_eq!(test.grant(10_053), Some("hog"));
     }
 
@@ -669,8 +669,7 @@ mod tests {
         test.ledger.close(one);
         test.ledger.close(other);
         assert_eq!(test.ledger.accounts.len(), 1, "a call still runs");
-        let now = test.at(1);
-        test.ledger.leave(call, now);
+        test.leave(call, 1);
         assert!(test.ledger.accounts.is_empty());
     }
 }
