@@ -27,6 +27,10 @@ const BLOCK: usize = 16;
 /// What is between two steps is made in chunks if it has more bytes, of no more bytes unless a block has. About what a core has for itself.
 const CHUNK_BYTES: usize = 512 << 10;
 
+/// A chunk has so many blocks at least if it is made by windows of many channels. They are read, and what they see is mostly copied, for each chunk
+/// again, which is to be little beside what is computed of it.
+const WINDOW_BLOCKS: usize = 8;
+
 /// How a step is computed together with the next one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Chunks {
@@ -58,13 +62,12 @@ pub(super) fn find(
     let Kernel::Conv(conv) = &widen.kernel else {
         return None;
     };
-    let is_light = match conv.weights {
-        // Larger windows of many channels are mostly computing: what they write is little of it, and reading `x` once a chunk is not.
-        ConvWeights::Blocked => conv.kernel.iter().all(|&size| size == 1),
-        ConvWeights::PlainInput => true,
-        ConvWeights::Depthwise | ConvWeights::Plain => false,
+    let min_blocks = match conv.weights {
+        ConvWeights::Blocked if conv.kernel.iter().any(|&size| size != 1) => WINDOW_BLOCKS,
+        ConvWeights::Blocked | ConvWeights::PlainInput => 1,
+        ConvWeights::Depthwise | ConvWeights::Plain => return None,
     };
-    let makes_blocks = is_light && conv.group == 1 && !conv.epilogue.residual;
+    let makes_blocks = conv.group == 1 && !conv.epilogue.residual;
     let reads_blocks = match &look.kernel {
         Kernel::Conv(conv) => conv.weights == ConvWeights::Depthwise && !conv.epilogue.residual,
         // Of blocked tensors they compute each channel by itself.
@@ -118,9 +121,12 @@ pub(super) fn find(
     if bytes <= CHUNK_BYTES || !are_blocks {
         return None;
     }
-    let fits = |&count: &usize| blocks.is_multiple_of(count) && bytes / count <= CHUNK_BYTES;
-    let count = (2..blocks).find(fits).unwrap_or(blocks);
-    (count > 1).then_some(Chunks {
+    let most = blocks / min_blocks;
+    let mut counts = (2..=most).filter(|&count| blocks.is_multiple_of(count));
+    // If none is small enough, as many as there may be.
+    let count = counts.clone().find(|count| bytes / count <= CHUNK_BYTES);
+    let count = count.or_else(|| counts.next_back())?;
+    Some(Chunks {
         between,
         count,
         bytes: bytes / count,

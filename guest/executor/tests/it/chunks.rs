@@ -2,7 +2,7 @@
 
 use tensorlet_executor::{Crew, State};
 use tensorlet_kernels::conv::{pack_blocked, pack_depthwise, pack_plain_input};
-use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue};
+use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue, Reduce, ReduceOp};
 use tensorlet_plan::{Kernel, Layout, Plan, Storage, SymbolId, ValueId};
 
 use crate::builder::{Builder, Random, Shifted, load};
@@ -15,8 +15,8 @@ const SIZE: usize = 80;
 struct Network {
     builder: Builder,
     random: Random,
-    /// What is between a convolution that widens and a depthwise one.
-    between: Vec<ValueId>,
+    /// What is between a convolution that widens and what looks at each channel, with its channels and the size of its images.
+    between: Vec<(ValueId, usize, usize)>,
 }
 
 impl Network {
@@ -41,18 +41,18 @@ impl Network {
         self.builder.step_to(value, Kernel::Conv(kernel), x)
     }
 
-    /// A convolution of all channels.
+    /// A convolution of all channels; the first one if there are 3.
     fn dense(
         &mut self,
         name: &str,
         x: ValueId,
         [from, to, side]: [usize; 3],
-        is_first: bool,
+        size: usize,
     ) -> ValueId {
         let (taps, bias) = (side * side, self.weights(to));
         let weights = self.weights(to * from * taps);
         let blocks = to / 16;
-        let (kind, spec, packed) = match is_first {
+        let (kind, spec, packed) = match from == 3 {
             true => (
                 ConvWeights::PlainInput,
                 format!("w:f32[{blocks},{from},{side},{side},16]"),
@@ -67,7 +67,7 @@ impl Network {
         let weights = self.builder.constant(&spec, &packed);
         let bias = self.builder.constant(&format!("b:f32[{to}]"), &bias);
         let conv = conv(kind, side, 1, 1);
-        self.blocked(name, to, SIZE, conv, &[x, weights, bias])
+        self.blocked(name, to, size, conv, &[x, weights, bias])
     }
 
     fn depthwise(&mut self, name: &str, x: ValueId, channels: usize, stride: usize) -> ValueId {
@@ -78,8 +78,20 @@ impl Network {
         let weights = self.builder.constant(&spec, &packed);
         let bias = self.builder.constant(&format!("b:f32[{channels}]"), &bias);
         let conv = conv(ConvWeights::Depthwise, 3, stride, channels);
-        self.between.push(x);
+        self.between.push((x, channels, SIZE));
         self.blocked(name, channels, SIZE / stride, conv, &[x, weights, bias])
+    }
+
+    fn max(&mut self, name: &str, x: ValueId, channels: usize, size: usize) -> ValueId {
+        let spec = format!("{name}:f32[N,{channels},1,1]");
+        let mut value = self.builder.value(&spec, Storage::Buffer);
+        value.layout = Layout::Blocked;
+        let max = Reduce {
+            op: ReduceOp::Max,
+            axes: vec![2, 3],
+        };
+        self.between.push((x, channels, size));
+        self.builder.step_to(value, Kernel::Reduce(max), &[x])
     }
 
     fn plain(&mut self, name: &str, x: ValueId, channels: usize, size: usize) -> ValueId {
@@ -116,16 +128,19 @@ fn plan(is_read_again: bool) -> Plan<'static> {
         random: Random(3),
         between: Vec::new(),
     };
-    let first = network.dense("first", ValueId(0), [3, 48, 3], true);
+    let first = network.dense("first", ValueId(0), [3, 48, 3], SIZE);
     let second = network.depthwise("second", first, 48, 1);
-    let narrow = network.dense("narrow", second, [48, 16, 1], false);
-    let wide = network.dense("wide", narrow, [16, 96, 1], false);
+    let narrow = network.dense("narrow", second, [48, 16, 1], SIZE);
+    let wide = network.dense("wide", narrow, [16, 96, 1], SIZE);
     let half = network.depthwise("half", wide, 96, 2);
-    let mut outputs = vec![network.plain("y", half, 96, SIZE / 2)];
+    // Windows of many channels, of which chunks must have many as well.
+    let windows = network.dense("windows", half, [96, 256, 3], SIZE / 2);
+    let max = network.max("max", windows, 256, SIZE / 2);
+    let mut outputs = vec![network.plain("y", max, 256, 1)];
     if is_read_again {
-        for (between, channels) in network.between.clone().into_iter().zip([48, 96]) {
+        for (between, channels, size) in network.between.clone() {
             let name = format!("between{channels}");
-            outputs.push(network.plain(&name, between, channels, SIZE));
+            outputs.push(network.plain(&name, between, channels, size));
         }
     }
     let mut plan = network.builder.finish(&outputs);

@@ -94,7 +94,7 @@ impl Sizes {
             .checked_mul(horizontal.kernel)
     }
 
-    /// Makes one line of all pixels, if every output sees the pixel in its place alone.
+    /// Makes one line of all pixels, if every output sees the pixel in its place alone, or if they lie in one column.
     fn flat(mut self) -> Self {
         let is_in_place = |axis: &Axis| {
             (axis.kernel, axis.stride, axis.pad_before) == (1, 1, 0) && axis.input == axis.output
@@ -105,6 +105,8 @@ impl Sizes {
             horizontal.input *= vertical.input;
             horizontal.output = horizontal.input;
             *vertical = Axis::NONE;
+        } else if is_in_place(horizontal) && horizontal.output == 1 {
+            std::mem::swap(vertical, horizontal);
         }
         self
     }

@@ -202,6 +202,11 @@ fn one_spatial_axis() {
         for len in [7, 64, 301] {
             check(ConvWeights::Blocked, [1, 33], &[2, 20, len], &[window]);
             check(ConvWeights::PlainInput, [1, 33], &[2, 3, len], &[window]);
+            for axis in [POINT, [1, 2, 1, 0, 0]] {
+                let column = [window, axis];
+                check(ConvWeights::Blocked, [1, 33], &[2, 20, len, 1], &column);
+                check(ConvWeights::PlainInput, [1, 33], &[2, 3, len, 1], &column);
+            }
         }
     }
     check(
