@@ -2,7 +2,9 @@
 
 mod cache;
 mod chunks;
+mod joined;
 mod places;
+mod strips;
 
 use tensorlet_kernels::{Crew, Run, RunError, TensorType};
 use tensorlet_plan::kernel::ConvWeights;
@@ -10,6 +12,7 @@ use tensorlet_plan::{Kernel, Step, Value, ValueId};
 
 pub(crate) use cache::Cache;
 use chunks::{BoundChunks, Chunks};
+use joined::Joined;
 use places::Places;
 
 use crate::error::PredictError;
@@ -46,7 +49,7 @@ enum BoundStep {
     Kernel(Box<dyn Run>, Operands),
     #[cfg(feature = "tract")]
     Tract(TractCall, Operands),
-    /// Computed with the next one.
+    /// Computed with the next one, or the one after it.
     WithNext,
     /// Computed with the one before, in chunks.
     Chunks(BoundChunks),
@@ -66,12 +69,14 @@ enum Work {
     WithNext,
     /// The kernels of the step before and of this one.
     Chunks([Box<dyn Run>; 2], Chunks),
+    /// The kernel of the two steps before and of this one.
+    Strips(Box<dyn Run>),
 }
 
 impl Work {
     fn scratch_bytes(&self) -> usize {
         match self {
-            Self::Kernel(kernel) => kernel.scratch_bytes(),
+            Self::Kernel(kernel) | Self::Strips(kernel) => kernel.scratch_bytes(),
             Self::Chunks([first, second], _) => first.scratch_bytes().max(second.scratch_bytes()),
             Self::WithNext => 0,
             #[cfg(feature = "tract")]
@@ -104,27 +109,9 @@ impl Binding {
             .collect();
         let types = types(program, &sizes)?;
         let bytes = bytes(program, &types)?;
-        let chunks: Vec<Option<Chunks>> = (0..program.steps.len())
-            .map(|index| chunks::find(program, &types, index))
-            .collect();
-        let mut places = Places::assign(program, &types, &chunks)?;
-
-        let target = program.target();
-        let mut works = Vec::with_capacity(program.steps.len());
-        let mut scratch_bytes = 0;
-        for (index, step) in program.steps.iter().enumerate() {
-            let before = index.checked_sub(1).and_then(|before| chunks[before]);
-            let work = match (chunks[index], before) {
-                (Some(_), _) => Work::WithNext,
-                (None, Some(chunks)) => {
-                    let kernels = chunks::bind(program, &types, index - 1, chunks, &target)?;
-                    Work::Chunks(kernels, chunks)
-                }
-                (None, None) => bind_step(program, index, step, &types, &target)?,
-            };
-            scratch_bytes = scratch_bytes.max(work.scratch_bytes());
-            works.push(work);
-        }
+        let (works, joined) = bind_steps(program, &types)?;
+        let mut places = Places::assign(program, &types, &joined)?;
+        let scratch_bytes = works.iter().map(Work::scratch_bytes).max().unwrap_or(0);
         let scratch = places.allocate_scratch(scratch_bytes)?;
         let arena_bytes = places.arena_bytes();
         let steps = program
@@ -143,6 +130,10 @@ impl Binding {
                     #[cfg(feature = "tract")]
                     Work::Tract(call) => BoundStep::Tract(call, operands()?),
                     Work::WithNext => BoundStep::WithNext,
+                    Work::Strips(kernel) => {
+                        let operands = strips::operands(program, &types, &places, index, scratch)?;
+                        BoundStep::Kernel(kernel, operands)
+                    }
                     Work::Chunks([first, second], chunks) => {
                         let before = index - 1;
                         let operands =
@@ -436,6 +427,33 @@ fn segments(
             })
         })
         .collect()
+}
+
+/// Binds all steps, and says which are computed together.
+fn bind_steps(
+    program: &Program,
+    types: &[Option<TensorType>],
+) -> Result<(Vec<Work>, Vec<Joined>), PredictError> {
+    let target = program.target();
+    let mut works = Vec::with_capacity(program.steps.len());
+    let mut joined = Vec::new();
+    while let Some(step) = program.steps.get(works.len()) {
+        let index = works.len();
+        if let Some((kernel, steps)) = strips::bind(program, types, index, &target) {
+            joined.push(steps);
+            works.extend([Work::WithNext, Work::WithNext, Work::Strips(kernel)]);
+        } else if let Some(chunks) = chunks::find(program, types, index) {
+            joined.push(Joined {
+                steps: index..index + 2,
+                between: vec![(chunks.between, chunks.bytes)],
+            });
+            let kernels = chunks::bind(program, types, index, chunks, &target)?;
+            works.extend([Work::WithNext, Work::Chunks(kernels, chunks)]);
+        } else {
+            works.push(bind_step(program, index, step, types, &target)?);
+        }
+    }
+    Ok((works, joined))
 }
 
 fn bind_step(

@@ -6,6 +6,7 @@ mod blocked;
 mod dense;
 mod depthwise;
 mod plain;
+mod strips;
 
 use tensorlet_plan::kernel::{Conv, ConvWeights};
 
@@ -15,6 +16,7 @@ use crate::run::{BindError, Run, Target};
 pub(crate) use blocked::want_tiles;
 pub use blocked::{pack_blocked, pack_plain_input};
 pub use depthwise::pack_depthwise;
+pub use strips::bind_strips;
 
 pub(crate) fn bind(
     conv: &Conv,

@@ -6,7 +6,7 @@ use tensorlet_tensor::DatumType;
 use crate::crew::Crew;
 use crate::crew::testing::Fresh;
 use crate::isa::Isa;
-use crate::run::{BindError, Target};
+use crate::run::{BindError, Run, Target};
 use crate::tensor_type::{BLOCK, TensorType};
 
 /// What memory holds before a kernel writes it: no number that a test expects.
@@ -69,6 +69,15 @@ pub(crate) fn run_bytes(
 ) -> Result<Vec<Vec<u8>>, BindError> {
     let types: Vec<TensorType> = inputs.iter().map(|&(tensor, _)| tensor.clone()).collect();
     let bound = crate::bind(kernel, &types, outputs, &Target::of(isa))?;
+    Ok(run_bound(&*bound, inputs, outputs))
+}
+
+/// Runs a kernel that was bound to these types, as [`run_bytes`].
+pub(crate) fn run_bound(
+    bound: &dyn Run,
+    inputs: &[(&TensorType, &[u8])],
+    outputs: &[TensorType],
+) -> Vec<Vec<u8>> {
     let aligned: Vec<Guarded> = inputs
         .iter()
         .map(|&(tensor, bytes)| {
@@ -104,7 +113,7 @@ pub(crate) fn run_bytes(
     for crews in &results[2..] {
         assert!(results[0] == *crews, "a crew gave another result");
     }
-    Ok(results.swap_remove(0))
+    results.swap_remove(0)
 }
 
 /// Puts a plain tensor into blocks, with plain loops.

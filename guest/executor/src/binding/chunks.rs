@@ -15,9 +15,9 @@ use tensorlet_kernels::{Run, Target, TensorType};
 use tensorlet_plan::kernel::ConvWeights;
 use tensorlet_plan::{Kernel, Layout, Step, Storage, ValueId};
 
+use super::joined;
 use super::places::Places;
 use crate::error::PredictError;
-use crate::offload::Offloaded;
 use crate::program::Program;
 use crate::slices::{Operand, Operands, Place};
 
@@ -74,35 +74,20 @@ pub(super) fn find(
         Kernel::Pool(_) | Kernel::Reduce(_) => true,
         _ => false,
     };
-    if !makes_blocks || !reads_blocks {
-        return None;
-    }
-    let (&[between], &[out]) = (&*widen.outputs, &*look.outputs) else {
+    let between = joined::between(program, first)?;
+    let &[out] = &*look.outputs else {
         return None;
     };
-    let second = u32::try_from(first + 1).ok()?;
-    let is_own = |id: ValueId| {
-        matches!(program.values[id.index()].storage, Storage::Buffer)
-            && !program.outputs.contains(&id)
-    };
-    // The one reader of what is between is the second step, once.
-    let readers = look.inputs.iter();
-    let readers = readers.filter(|&&input| program.lifetimes.root(input) == between);
-    let is_read_once = program.lifetimes.lifetime(between)?.last == second
-        && look.inputs.first() == Some(&between)
-        && readers.count() == 1;
+    // Part of it is written at a time.
+    let is_in_arena = matches!(program.values[out.index()].storage, Storage::Buffer)
+        && !program.outputs.contains(&out);
     let constants = widen.inputs[1..].iter().chain(&look.inputs[1..]);
     let are_constant =
         |id: &ValueId| matches!(program.values[id.index()].storage, Storage::Constant(_));
-    let is_cut = program
-        .offloaded
-        .iter()
-        .flat_map(Offloaded::parts)
-        .any(|segment| segment.steps.contains(&first) != segment.steps.contains(&(first + 1)));
-    if !is_own(between)
-        || !is_own(out)
-        || !is_read_once
-        || is_cut
+    if !makes_blocks
+        || !reads_blocks
+        || !is_in_arena
+        || joined::is_cut(program, first..first + 2)
         || !constants.clone().all(are_constant)
     {
         return None;

@@ -8,7 +8,7 @@
 //! alias              the place of its root
 //! ```
 //!
-//! Steps that are computed in chunks are like one step, and what is between them has room for a chunk. A segment that a host may compute is like one step as well: what it reads stays until its end, and what it leaves exists from its beginning.
+//! Steps that are computed together are like one step, and what is between them has room for as much of it as there is at a time. A segment that a host may compute is like one step as well: what it reads stays until its end, and what it leaves exists from its beginning.
 //!
 //! Room for copies is part of the arena's size, though a copy is made only where the caller's tensors are not aligned. Mostly
 //! it is room that other buffers have later or earlier.
@@ -16,7 +16,7 @@
 use tensorlet_kernels::TensorType;
 use tensorlet_plan::{Segment, Storage, Value, ValueId};
 
-use super::chunks::Chunks;
+use super::joined::Joined;
 use crate::arena::{Buffer, pack};
 use crate::error::PredictError;
 use crate::memory::ALIGN_BYTES;
@@ -36,9 +36,9 @@ impl Places {
     pub(super) fn assign(
         program: &Program,
         types: &[Option<TensorType>],
-        chunks: &[Option<Chunks>],
+        joined: &[Joined],
     ) -> Result<Self, PredictError> {
-        let (ids, buffers) = buffers(program, types, chunks);
+        let (ids, buffers) = buffers(program, types, joined);
         let packed = pack(&buffers);
         let (offsets, arena_bytes) = packed.ok_or(PredictError::OutOfMemory {
             expected_bytes: isize::MAX as usize,
@@ -173,7 +173,7 @@ fn bytes(types: &[Option<TensorType>], id: usize) -> usize {
 fn buffers(
     program: &Program,
     types: &[Option<TensorType>],
-    chunks: &[Option<Chunks>],
+    joined: &[Joined],
 ) -> (Vec<usize>, Vec<Buffer>) {
     let mut first_uses: Vec<Option<u32>> = vec![None; program.values.len()];
     let mut last_uses = last_uses(program);
@@ -191,18 +191,20 @@ fn buffers(
     let mut lens: Vec<usize> = (0..program.values.len())
         .map(|id| bytes(types, id))
         .collect();
-    for (chunks, index) in chunks.iter().zip(0..) {
-        let Some(chunks) = chunks else { continue };
-        lens[chunks.between.index()] = chunks.bytes;
-        let [first, second] = [index, index + 1].map(|index| &program.steps[index as usize]);
-        // The second writes while the first still reads.
-        for output in &second.outputs {
-            let first = &mut first_uses[output.index()];
-            *first = first.map(|first| first.min(index));
+    for joined in joined {
+        for &(between, bytes) in &joined.between {
+            lens[between.index()] = bytes;
         }
-        for &input in &first.inputs {
+        let (begin, end) = (joined.steps.start as u32, joined.steps.end as u32 - 1);
+        let steps = &program.steps[joined.steps.clone()];
+        // The last one writes while the others still read.
+        for output in steps.iter().flat_map(|step| &step.outputs) {
+            let first = &mut first_uses[output.index()];
+            *first = first.map(|first| first.min(begin));
+        }
+        for &input in steps.iter().flat_map(|step| &step.inputs) {
             let last = &mut last_uses[program.lifetimes.root(input).index()];
-            *last = last.map(|last| last.max(index + 1));
+            *last = last.map(|last| last.max(end));
         }
     }
     let needs_room = |(id, value): (usize, &Value)| {

@@ -1,4 +1,4 @@
-//! Steps that are computed in chunks.
+//! Steps that are computed together, in chunks or in strips.
 
 use tensorlet_executor::{Crew, State};
 use tensorlet_kernels::conv::{pack_blocked, pack_depthwise, pack_plain_input};

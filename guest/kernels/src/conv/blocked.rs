@@ -58,6 +58,17 @@ pub(super) fn bind(
     types: Types<'_>,
     target: &Target<'_>,
 ) -> Result<Box<dyn Run>, BindError> {
+    Ok(Box::new(Blocked {
+        dense: Dense::new(check(conv, types)?, target)?,
+        bias: conv.epilogue.bias,
+    }))
+}
+
+/// Returns the sizes of a convolution with [`ConvWeights::Blocked`] or [`ConvWeights::PlainInput`].
+///
+/// # Errors
+/// If these are no types that it can be computed of.
+pub(super) fn check(conv: &Conv, types: Types<'_>) -> Result<Sizes, BindError> {
     let mismatch = || {
         BindError::new(format!(
             "expected a dense convolution to a blocked tensor, found {} of {types}",
@@ -75,10 +86,7 @@ pub(super) fn bind(
         return Err(mismatch());
     }
     epilogue::check(&conv.epilogue, rest, y.dims[1], y)?;
-    Ok(Box::new(Blocked {
-        dense: Dense::new(sizes, target)?,
-        bias: conv.epilogue.bias,
-    }))
+    Ok(sizes)
 }
 
 /// Returns the sizes of a convolution; `None` if they contradict each other.
@@ -95,6 +103,12 @@ fn sizes(conv: &Conv, x: &TensorType, y: &TensorType) -> Result<Option<Sizes>, B
         pads_before: &conv.pads_before,
     };
     let axes: [Axis; 2] = windows.axes(input, output)?;
+    let [vertical, horizontal] = &axes;
+    // If there are so many pixels that their number overflows, there are no channels.
+    let planes = [
+        vertical.input.saturating_mul(horizontal.input),
+        vertical.output.saturating_mul(horizontal.output),
+    ];
     let fitting = axes[2 - input.len()..]
         .iter()
         .zip(&conv.pads_after)
@@ -125,6 +139,7 @@ fn sizes(conv: &Conv, x: &TensorType, y: &TensorType) -> Result<Option<Sizes>, B
         channels: channels / groups,
         out_channels: out_channels / groups,
         axes,
+        planes,
         plain_input,
         residual: conv.epilogue.residual,
         activation: conv.epilogue.activation,

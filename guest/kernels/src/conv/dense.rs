@@ -33,7 +33,7 @@ use distances::{Distances, Source};
 use division::{Division, Piece};
 
 /// What a dense convolution with blocked output computes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sizes {
     /// How many images there are.
     pub(super) images: usize,
@@ -45,6 +45,8 @@ pub(super) struct Sizes {
     pub(super) out_channels: usize,
     /// The windows, vertical and horizontal.
     pub(super) axes: [Axis; 2],
+    /// How many pixels lie between channels or blocks of them, in the input and in the output: those of an image, or more if it is some rows of one.
+    pub(super) planes: [usize; 2],
     /// Whether the input is plain. Then there is one group.
     pub(super) plain_input: bool,
     /// Whether a residual is added.
@@ -184,12 +186,30 @@ impl Dense {
         scratch: &mut [f32],
         crew: Crew<'_>,
     ) -> Result<(), RunError> {
+        // SAFETY: nobody else has the slice.
+        unsafe { self.run_to(inputs, Output::from(y), scratch, crew) }
+    }
+
+    /// As [`run`](Self::run), to an output of which others write other rows.
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    /// # Safety
+    /// Nobody else reads or writes the rows of any block meanwhile.
+    /// # Panics
+    /// If an operand is not as long as it must be.
+    pub(super) unsafe fn run_to(
+        &self,
+        inputs: Inputs<'_>,
+        y: Output<'_>,
+        scratch: &mut [f32],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
         let (sizes, distances) = (&self.sizes, &self.distances);
         let parts = distances.images * sizes.groups;
         let rows = distances.area(sizes, distances.units).count();
         let crew = crew.for_work(self.product.work(rows).saturating_mul(parts));
         let division = Division::of(self, crew);
-        let y = Output::from(y);
         let scratch = crew.places(scratch, distances.scratch_len);
         crew.share(0..parts * division.pieces(), scratch, |index, scratch| {
             let (part, piece) = division.find(index);

@@ -70,6 +70,22 @@ pub(super) fn bind(
     types: Types<'_>,
     target: &Target<'_>,
 ) -> Result<Box<dyn Run>, BindError> {
+    let axes = check(conv, types)?;
+    let y = &types.outputs[0];
+    if y.is_empty() {
+        return Ok(Box::new(Nothing));
+    }
+    let [vertical, horizontal] = &axes;
+    let x_plane = vertical.input * horizontal.input;
+    let depthwise = Depthwise::new(axes, x_plane, y.blocks(), conv.epilogue, target.isa);
+    Ok(Box::new(depthwise))
+}
+
+/// Returns the windows of a convolution with [`ConvWeights::Depthwise`](tensorlet_plan::kernel::ConvWeights).
+///
+/// # Errors
+/// If these are no types that it can be computed of.
+pub(super) fn check(conv: &Conv, types: Types<'_>) -> Result<[Axis; 2], BindError> {
     let ([x, weights, rest @ ..], [y]) = (types.inputs, types.outputs) else {
         return Err(mismatch(conv, types));
     };
@@ -83,26 +99,14 @@ pub(super) fn bind(
     }
     let axes = conv_axes(conv, x, y)?;
     let [vertical, horizontal] = axes;
-    let blocks = x.blocks();
-    let expected = (blocks * BLOCK)
+    let expected = (x.blocks() * BLOCK)
         .checked_mul(vertical.kernel)
         .and_then(|count| count.checked_mul(horizontal.kernel));
     if weights.stored_len() != expected {
         return Err(mismatch(conv, types));
     }
     epilogue::check(&conv.epilogue, rest, x.dims[1], y)?;
-    if y.is_empty() {
-        return Ok(Box::new(Nothing));
-    }
-    Ok(Box::new(Depthwise {
-        isa: target.isa,
-        compute: compute(&horizontal),
-        chunks: chunks(&horizontal, is_unrolled(&horizontal), vertical.kernel),
-        spans: spans(&vertical),
-        axes,
-        blocks,
-        epilogue: conv.epilogue,
-    }))
+    Ok(axes)
 }
 
 fn mismatch(conv: &Conv, types: Types<'_>) -> BindError {
@@ -139,17 +143,41 @@ fn compute(horizontal: &Axis) -> Compute {
 }
 
 /// A depthwise convolution.
-struct Depthwise {
+pub(super) struct Depthwise {
     isa: Isa,
     compute: Compute,
     chunks: Vec<Chunk>,
     spans: Vec<Span>,
     axes: [Axis; 2],
+    /// How many pixels lie between blocks of the input.
+    x_plane: usize,
     blocks: usize,
     epilogue: Epilogue,
 }
 
 impl Depthwise {
+    /// A convolution of so many blocks of channels, between which there are `x_plane` pixels in the input: as many as it has, or more if it is some
+    /// rows of an image. There is an output.
+    pub(super) fn new(
+        axes: [Axis; 2],
+        x_plane: usize,
+        blocks: usize,
+        epilogue: Epilogue,
+        isa: Isa,
+    ) -> Self {
+        let [vertical, horizontal] = &axes;
+        Self {
+            isa,
+            compute: compute(horizontal),
+            chunks: chunks(horizontal, is_unrolled(horizontal), vertical.kernel),
+            spans: spans(vertical),
+            axes,
+            x_plane,
+            blocks,
+            epilogue,
+        }
+    }
+
     /// Returns how much work a row of a plane is.
     fn row_work(&self) -> usize {
         /// How many products a fast machine adds in a nanosecond.
@@ -173,27 +201,30 @@ impl Depthwise {
     fn parts(&self, _crew: Crew<'_>) -> impl Iterator<Item = &[Chunk]> {
         std::iter::once(self.chunks.as_slice())
     }
-}
 
-impl Run for Depthwise {
-    fn run(
+    /// Returns how many elements the output has.
+    pub(super) fn y_len(&self) -> usize {
+        let [vertical, horizontal] = &self.axes;
+        self.blocks * vertical.output * horizontal.output * BLOCK
+    }
+
+    /// Computes. What there is none of, is empty.
+    ///
+    /// # Errors
+    /// If the call is interrupted.
+    /// # Panics
+    /// If a slice is not as long as it must be.
+    pub(super) fn run_on(
         &self,
-        inputs: &[&[u8]],
-        outputs: &mut [&mut [u8]],
-        _scratch: &mut [u8],
+        x: &[f32],
+        weights: &[f32],
+        bias: &[f32],
+        residual: &[f32],
+        y: &mut [f32],
         crew: Crew<'_>,
     ) -> Result<(), RunError> {
-        let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
-        let (x, weights) = (floats(0), floats(1));
-        let bias = if self.epilogue.bias { floats(2) } else { &[] };
-        let residual = if self.epilogue.residual {
-            floats(inputs.len() - 1)
-        } else {
-            &[]
-        };
-        let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
         let [vertical, horizontal] = &self.axes;
-        let x_plane = vertical.input * horizontal.input * BLOCK;
+        let x_len = vertical.input * horizontal.input * BLOCK;
         let y_row = horizontal.output * BLOCK;
         let block_weights = vertical.kernel * horizontal.kernel * BLOCK;
         let band = match self.epilogue.activation {
@@ -218,7 +249,7 @@ impl Run for Depthwise {
                     horizontal,
                     chunks: &self.chunks,
                     spans,
-                    input: &x[index * x_plane..][..x_plane],
+                    input: &x[index * self.x_plane * BLOCK..][..x_len],
                     weights: &weights[block * block_weights..][..block_weights],
                     bias: bias
                         .get(block * BLOCK..)
@@ -244,5 +275,26 @@ impl Run for Depthwise {
         };
         let work = self.row_work().saturating_mul(unit);
         crew.divide(y, unit * y_row, work, compute)
+    }
+}
+
+impl Run for Depthwise {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: &mut [u8],
+        crew: Crew<'_>,
+    ) -> Result<(), RunError> {
+        let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
+        let (x, weights) = (floats(0), floats(1));
+        let bias = if self.epilogue.bias { floats(2) } else { &[] };
+        let residual = if self.epilogue.residual {
+            floats(inputs.len() - 1)
+        } else {
+            &[]
+        };
+        let y = bytemuck::cast_slice_mut(outputs[0]);
+        self.run_on(x, weights, bias, residual, y, crew)
     }
 }

@@ -56,8 +56,7 @@ impl Chunk<'_> {
                 let (to, zeros) = to.split_at_mut(columns.len() * lanes);
                 zeros.fill(0.0);
                 let from = (rows.start + row) * horizontal.input + columns.start;
-                let plane = vertical.input * horizontal.input;
-                let from = (block * plane + from) * lanes;
+                let from = (block * sizes.planes[0] + from) * lanes;
                 to.copy_from_slice(&self.x[from..from + to.len()]);
             }
         }
@@ -88,7 +87,7 @@ impl Chunk<'_> {
                         to[..columns.start * lanes].fill(0.0);
                         to[columns.end * lanes..].fill(0.0);
                         let row = vertical.element(self.first + line, ky);
-                        let from = (block * vertical.input + row) * horizontal.input;
+                        let from = block * sizes.planes[0] + row * horizontal.input;
                         for column in columns.clone() {
                             let from = (from + horizontal.element(column, kx)) * lanes;
                             to[column * lanes..][..lanes]

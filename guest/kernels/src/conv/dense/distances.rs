@@ -122,7 +122,8 @@ impl Distances {
         let out_blocks = sizes.out_blocks();
         let lanes = if sizes.plain_input { 1 } else { BLOCK };
         let blocks = sizes.channels.div_ceil(lanes);
-        let image = product([lanes, vertical.input, horizontal.input])?;
+        let [x_plane, y_plane] = sizes.planes;
+        let image = product([lanes, x_plane])?;
         let mut distances = Self {
             source,
             one_line,
@@ -144,7 +145,7 @@ impl Distances {
             } else {
                 product([horizontal.output, BLOCK])?
             },
-            out_block: product([vertical.output, horizontal.output, BLOCK])?,
+            out_block: product([y_plane, BLOCK])?,
             lanes,
             width: horizontal.input,
             scratch_len: 0,

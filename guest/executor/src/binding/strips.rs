@@ -1,0 +1,70 @@
+//! Three convolutions that are computed strip by strip. The kernels say which these are, and how; here is when it can be done.
+
+use tensorlet_kernels::bind::Types;
+use tensorlet_kernels::conv::bind_strips;
+use tensorlet_kernels::{Run, Target, TensorType};
+use tensorlet_plan::{Kernel, Step, ValueId};
+
+use super::joined::{self, Joined};
+use super::places::Places;
+use crate::error::PredictError;
+use crate::program::Program;
+use crate::slices::{Operand, Operands};
+
+/// Binds a step and the next two together; returns `None` if they are to be computed otherwise.
+pub(super) fn bind(
+    program: &Program,
+    types: &[Option<TensorType>],
+    first: usize,
+    target: &Target<'_>,
+) -> Option<(Box<dyn Run>, Joined)> {
+    let [widen, look, narrow] = program.steps.get(first..first + 3)? else {
+        return None;
+    };
+    let (Kernel::Conv(of_widen), Kernel::Conv(of_look), Kernel::Conv(of_narrow)) =
+        (&widen.kernel, &look.kernel, &narrow.kernel)
+    else {
+        return None;
+    };
+    let wide = joined::between(program, first)?;
+    let made = joined::between(program, first + 1)?;
+    let steps = first..first + 3;
+    if joined::is_cut(program, steps.clone()) {
+        return None;
+    }
+    let known = |ids: &[ValueId]| -> Option<Vec<TensorType>> {
+        ids.iter().map(|id| types[id.index()].clone()).collect()
+    };
+    let all = [widen, look, narrow];
+    let known = all.map(|step| Some((known(&step.inputs)?, known(&step.outputs)?)));
+    let [Some(a), Some(b), Some(c)] = &known else {
+        return None;
+    };
+    let types = [a, b, c].map(|(inputs, outputs)| Types { inputs, outputs });
+    let kernel = bind_strips([of_widen, of_look, of_narrow], types, target)?;
+    let between = vec![(wide, 0), (made, 0)];
+    Some((kernel, Joined { steps, between }))
+}
+
+/// Returns the operands of a step and the two before it, which are bound together.
+pub(super) fn operands(
+    program: &Program,
+    types: &[Option<TensorType>],
+    places: &Places,
+    last: usize,
+    scratch: (usize, usize),
+) -> Result<Operands, PredictError> {
+    let steps = &program.steps[last - 2..=last];
+    let own = |(index, step): (usize, &'_ Step)| {
+        // What the step before makes is none.
+        step.inputs[usize::from(index > 0)..].to_vec()
+    };
+    let operands = |ids: Vec<ValueId>| -> Box<[Operand]> {
+        let operand = |id: ValueId| places.operand(program, types, id);
+        ids.into_iter().filter_map(operand).collect()
+    };
+    let inputs = operands(steps.iter().enumerate().flat_map(own).collect());
+    let narrow = &program.steps[last];
+    let outputs = operands(narrow.outputs.clone());
+    places.checked(&narrow.name, inputs, outputs, scratch)
+}
