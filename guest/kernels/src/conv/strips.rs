@@ -179,10 +179,7 @@ impl Whole {
         let starts = (0..vertical.output).step_by(rows);
         let parts = starts
             .map(|start| Part::of(vertical, start..vertical.output.min(start + rows)))
-            .collect::<Option<Vec<Part>>>();
-        let Some(parts) = parts else {
-            return None;
-        };
+            .collect::<Option<Vec<Part>>>()?;
         let wide_rows = parts.iter().map(|part| part.seen.len()).max();
         let wide = Image {
             blocks: self.blocks(),
@@ -267,9 +264,7 @@ impl Whole {
         if rows.is_empty() {
             return Some(Widen::default());
         }
-        let Some(part) = Part::of(vertical, rows) else {
-            return None;
-        };
+        let part = Part::of(vertical, rows)?;
         let sizes = Sizes {
             axes: [part.axis(vertical), *horizontal],
             planes: [self.widen.planes[0], strips.wide.lines * horizontal.output],
