@@ -279,7 +279,9 @@ impl<C> Batcher<C> {
         let group = self.groups.group(batch.group);
         let group = group.expect("a group that runs is kept");
         group.running -= 1;
-        if outcome == Outcome::Succeeded {
+        if is_retried {
+            group.pace.fail(batch.padded_rows, now);
+        } else if outcome == Outcome::Succeeded {
             let took = now.saturating_duration_since(batch.started_at);
             group.estimate.learn(batch.padded_rows, took);
             group.pace.learn(batch.padded_rows, took, now);

@@ -14,7 +14,8 @@
 //! it is larger: 9 to 16 rows above, or more, as long as they take less than [`BRIEF_NANOS`].
 //!
 //! A class of which nothing is known is tried when so many rows wait, if the one below it paid or was about as good. What was tried
-//! and did not pay is tried again later, less and less often: the model or the machine may have changed.
+//! and did not pay is tried again later, less and less often: the model or the machine may have changed. Nor does it pay to join what fails
+//! again and again, such as sizes that take more memory than the model may have.
 
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,8 @@ struct Class {
     /// How many periods have ended since it was due again.
     periods_in_a_row: usize,
     current: Period,
+    /// How many executions have failed in a row.
+    failures: u32,
     /// When it was executed last.
     at: Option<Instant>,
     /// How long it is left alone once it has not paid; nothing before the first period has ended.
@@ -97,6 +100,11 @@ impl Pace {
     pub(crate) fn learn(&mut self, rows: u32, took: Duration, now: Instant) {
         let per_row = took.as_nanos() as f64 / f64::from(rows);
         self.classes[class_of(rows)].learn(per_row, took, now);
+    }
+
+    /// Learns that an execution of so many rows failed, of calls that were joined.
+    pub(crate) fn fail(&mut self, rows: u32, now: Instant) {
+        self.classes[class_of(rows)].fail(now);
     }
 
     /// Returns how many rows the next batch should have at most, whose first call has `first` rows, where `most` are allowed and about
@@ -156,18 +164,14 @@ impl Class {
         is_on_trial: false,
         periods_in_a_row: 0,
         current: Period::EMPTY,
+        failures: 0,
         at: None,
         retrial: Duration::ZERO,
     };
 
     fn learn(&mut self, per_row: f64, took: Duration, now: Instant) {
-        if self.is_due_again(now) {
-            self.is_on_trial = true;
-            self.periods_in_a_row = 0;
-            self.retrial = (self.retrial * 2).min(LAST_RETRIAL);
-            self.current = Period::EMPTY;
-        }
-        self.at = Some(now);
+        self.begin(now);
+        self.failures = 0;
         self.current.fastest = self.current.fastest.min(per_row);
         self.current.executions += 1;
         self.current.time += took;
@@ -176,6 +180,31 @@ impl Class {
             self.end_period();
         }
         self.per_row = self.last.into_iter().fold(self.current.fastest, f64::min);
+    }
+
+    fn fail(&mut self, now: Instant) {
+        self.begin(now);
+        self.failures += 1;
+        if self.failures < NEEDED {
+            return;
+        }
+        *self = Self {
+            is_known: true,
+            at: self.at,
+            retrial: self.retrial.max(NEEDED_TIME * FIRST_RETRIAL),
+            ..Self::UNKNOWN
+        };
+    }
+
+    /// Notes that there is an execution, which is a trial if it is one after a long time.
+    fn begin(&mut self, now: Instant) {
+        if self.is_due_again(now) {
+            self.is_on_trial = true;
+            self.periods_in_a_row = 0;
+            self.retrial = (self.retrial * 2).min(LAST_RETRIAL);
+            self.current = Period::EMPTY;
+        }
+        self.at = Some(now);
     }
 
     fn end_period(&mut self) {
@@ -377,6 +406,53 @@ mod tests {
         assert!(slower[50..].iter().all(|&rows| rows <= 4), "{slower:?}");
         let faster = sizes(&mut pace, perceptron, start, 2000, LONG);
         assert_eq!(faster.last(), Some(&64), "{faster:?}");
+    }
+
+    #[test]
+    fn what_fails_again_and_again_is_not_joined_for_long() {
+        let mut pace = Pace::default();
+        let start = clock::now();
+        let mut failures = 0;
+        let mut execute = |pace: &mut Pace, now: Instant| {
+            let rows = pace.rows(1, MOST, MOST, now);
+            if rows > 8 {
+                pace.fail(rows, now);
+                failures += 1;
+                return 0;
+            }
+            let nanos = 90_000 + 5_000 * u64::from(rows);
+            pace.learn(rows, Duration::from_nanos(nanos), now);
+            rows
+        };
+        let mut executed = vec![];
+        for second in 0..3600 {
+            for index in 0..250 {
+                let now = start + Duration::from_secs(second) + Duration::from_millis(index);
+                executed.push(execute(&mut pace, now));
+            }
+        }
+        executed.retain(|&rows| rows > 0);
+        assert!(executed[1000..].iter().all(|&rows| rows == 8));
+        assert!(
+            (20..80).contains(&failures),
+            "{failures} failures in an hour"
+        );
+    }
+
+    #[test]
+    fn a_failure_now_and_then_is_that_of_a_call() {
+        let mut pace = Pace::default();
+        let start = clock::now();
+        let perceptron = |rows: u32| 90.0 + 5.0 * f64::from(rows);
+        sizes(&mut pace, perceptron, start, 0, LONG);
+        for index in 0..100 {
+            let now = start + Duration::from_secs(1) + Duration::from_millis(index);
+            for _ in 1..NEEDED {
+                pace.fail(64, now);
+            }
+            assert_eq!(pace.rows(1, MOST, MOST, now), 64);
+            pace.learn(64, Duration::from_micros(410), now);
+        }
     }
 
     #[test]
