@@ -5,7 +5,7 @@
 use tensorlet_plan::TileSpec;
 use wasm_encoder::{BlockType, Function, InstructionSink, ValType};
 
-use super::inner_loop::{self, Form, InnerLoop, TURN, VECTOR_BYTES, at, segment};
+use super::inner_loop::{self, Form, InnerLoop, TURNS, VECTOR_BYTES, at, segment};
 
 /// The most rows of a tile: more would not leave a register for anything else.
 pub const MAX_ROWS: u32 = 14;
@@ -58,7 +58,7 @@ fn check(spec: &TileSpec) -> Result<(), String> {
     }
     let stride_bytes = spec.lhs_stride_bytes.max(spec.out_stride_bytes);
     // Leaves room for the offset within a row, so that no offset exceeds 32 bits.
-    let row_bytes = u64::from(stride_bytes) + u64::from(TURN * 4);
+    let row_bytes = u64::from(stride_bytes) + u64::from(TURNS[0] * 4);
     if row_bytes * u64::from(rows) > u64::from(u32::MAX) {
         return Err(format!(
             "expected a tile that fits in memory, found {rows} rows {stride_bytes} bytes apart"
@@ -75,8 +75,8 @@ struct Locals {
     residual: u32,
     out: u32,
     tiles: u32,
-    /// How many turns all segments have.
-    all_turns: u32,
+    /// How many elements all segments have.
+    elements: u32,
     /// Not a multiple of a turn if a segment is not.
     all_lens: u32,
     low: u32,
@@ -94,10 +94,10 @@ impl Locals {
             next - count
         };
         let run = take(1);
-        let [residual, out, tiles, all_turns, all_lens] = [(); 5].map(|()| take(1));
+        let [residual, out, tiles, elements, all_lens] = [(); 5].map(|()| take(1));
         let [lhs, segment, segments_end] = [(); 3].map(|()| take(1));
         let [x, x_again, x_end, turns, weights] = [(); 5].map(|()| take(1));
-        let elements = take(form.rows);
+        let row_elements = take(form.rows);
         let factors = take(form.vectors);
         let sums = take(form.sets * form.sums());
         let [low, high] = [(); 2].map(|()| take(1));
@@ -106,7 +106,7 @@ impl Locals {
             residual,
             out,
             tiles,
-            all_turns,
+            elements,
             all_lens,
             low,
             high,
@@ -120,7 +120,7 @@ impl Locals {
                 x_end,
                 turns,
                 weights,
-                elements,
+                elements: row_elements,
                 factors,
                 sums,
             },
@@ -148,26 +148,30 @@ impl Writer<'_> {
             self.read(field);
             self.code.local_set(local);
         }
-        self.write_count_turns();
-        self.code.local_get(self.locals.all_lens);
-        self.code.i32_const((TURN - 1).cast_signed()).i32_and();
-        self.code.i32_eqz().if_(BlockType::Empty);
-        self.write_tiles(|inner| inner.write_turns());
-        self.code.else_();
-        self.write_tiles(|inner| inner.write_any());
-        self.code.end();
+        self.write_count_elements();
+        for turn in TURNS {
+            self.code.local_get(self.locals.all_lens);
+            self.code.i32_const((turn - 1).cast_signed()).i32_and();
+            self.code.i32_eqz().if_(BlockType::Empty);
+            self.write_tiles(turn, |inner| inner.write_turns(turn));
+            self.code.else_();
+        }
+        self.write_tiles(1, |inner| inner.write_any());
+        for _ in TURNS {
+            self.code.end();
+        }
         self.code.end();
     }
 
-    /// Counts the turns of all segments.
-    fn write_count_turns(&mut self) {
+    /// Counts the elements of all segments.
+    fn write_count_elements(&mut self) {
         let Locals {
-            all_turns,
+            elements,
             all_lens,
             inner,
             ..
         } = self.locals;
-        for local in [all_turns, all_lens] {
+        for local in [elements, all_lens] {
             self.code.i32_const(0).local_set(local);
         }
         self.write_first_segment();
@@ -176,9 +180,8 @@ impl Writer<'_> {
         self.code.i32_load(at(segment::LEN)).local_tee(inner.turns);
         self.code.local_get(all_lens).i32_or().local_set(all_lens);
         self.code.local_get(inner.turns);
-        self.code.i32_const(TURN.ilog2().cast_signed()).i32_shr_u();
-        self.code.local_get(all_turns).i32_add();
-        self.code.local_set(all_turns);
+        self.code.local_get(elements).i32_add();
+        self.code.local_set(elements);
         self.code.local_get(inner.segment);
         self.code.i32_const(segment::BYTES.cast_signed()).i32_add();
         self.code.local_tee(inner.segment);
@@ -195,10 +198,11 @@ impl Writer<'_> {
         self.code.i32_add().local_set(inner.segments_end);
     }
 
-    fn write_tiles(&mut self, write_loop: impl FnOnce(&mut InnerLoop<'_, '_>)) {
+    /// Writes the loop over tiles, of which `write_loop` writes the inner one, each of whose turns takes so many elements.
+    fn write_tiles(&mut self, turn: u32, write_loop: impl FnOnce(&mut InnerLoop<'_, '_>)) {
         let Locals {
             tiles,
-            all_turns,
+            elements,
             residual,
             out,
             inner,
@@ -209,7 +213,9 @@ impl Writer<'_> {
         self.read(run::WEIGHTS);
         self.code.local_set(inner.weights);
         self.write_first_segment();
-        self.code.local_get(all_turns).local_set(inner.turns);
+        self.code.local_get(elements);
+        self.code.i32_const(turn.ilog2().cast_signed()).i32_shr_u();
+        self.code.local_set(inner.turns);
         write_loop(&mut InnerLoop {
             code: &mut self.code,
             form: self.form,
