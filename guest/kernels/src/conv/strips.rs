@@ -48,6 +48,9 @@ const LEAST_STRIPS: usize = 3;
 /// So many bytes of weights at most are read again for each strip.
 const WEIGHTS_BYTES: usize = 192 << 10;
 
+/// Strips have so many different sizes at most: the first ones and the last, and those in the middle. They have more if padding is higher than strips.
+const MOST_SIZES: usize = 32;
+
 /// How many runs of strips there are for each thread, so that all of them end at about the same time.
 const RUNS: usize = 3;
 
@@ -292,10 +295,13 @@ impl<S, K> Default for Kernels<S, K> {
 }
 
 impl<S: PartialEq, K> Kernels<S, K> {
-    /// Returns the index of the kernel of some sizes, which is made if there is none.
+    /// Returns the index of the kernel of some sizes, which is made if there is none; `None` if there are too many.
     fn add(&mut self, sizes: S, make: impl FnOnce() -> Option<K>) -> Option<usize> {
         let found = self.0.iter().position(|(other, _)| *other == sizes);
         if found.is_none() {
+            if self.0.len() == MOST_SIZES {
+                return None;
+            }
             self.0.push((sizes, make()?));
         }
         found.or(Some(self.0.len() - 1))

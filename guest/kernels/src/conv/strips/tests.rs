@@ -240,6 +240,9 @@ fn other_steps_are_left_to_their_kernels() {
     trial.convs.swap(0, 2);
     trial.convs[2].weights = ConvWeights::Plain;
     trial.check_refused();
+    // Each strip sees another part of the padding.
+    let high = [[POINT; 2], [[81, 1, 1, 40, 40], THREE]];
+    Trial::new([16, 32, 16], [60, 20], high, DENSE).check_refused();
     // The last one cannot be bound.
     let mut trial = Trial::new([16, 32, 16], [20, 20], windows, DENSE);
     trial.given[2][0].0 = plain(&[7]);
