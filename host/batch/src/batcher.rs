@@ -337,8 +337,8 @@ impl<C> Batcher<C> {
 
     /// Reports whether a call is let in: there is room for it, and not more come than can be answered.
     ///
-    /// If more come, a queue is long when it holds more than three quarters of a batch and of a row more for each worker, and than one of them: what
-    /// comes while a batch is executed fills it up, and a call that enters has been answered after two to three executions. Better levels than
+    /// If more come, a queue is long when it holds more than half of a batch and of a row more for each worker, than one of them, and than a row more than there
+    /// are workers: what comes while a batch is executed fills it up, and a call that enters has been answered after two to three executions. Better levels than
     /// the default may make it twice as long.
     fn admits<T>(&mut self, call: &Call<T>, now: Instant) -> bool {
         let is_full = self.is_full();
@@ -354,8 +354,11 @@ impl<C> Batcher<C> {
         let wanted = group.map_or(rows, |group| group.best_rows(&self.config, rows, now));
         let level = u64::from(self.config.is_better_than_default(call.priority));
         let batch = u64::from(wanted.max(rows)) + 1;
-        // One worker that is to be kept busy takes a batch at a time.
-        let long = (3 * self.workers * batch).div_ceil(4).max(batch);
+        // One worker that is to be kept busy takes a batch at a time, and each a call.
+        let long = (self.workers * batch)
+            .div_ceil(2)
+            .max(batch)
+            .max(self.workers + 1);
         let length = Length {
             rows: self.queued_rows + u64::from(rows),
             limit: long * (1 + level),
