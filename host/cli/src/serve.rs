@@ -25,6 +25,7 @@ use crate::settings::{Purpose, Settings};
 const LOG: &str = "TENSORLET_LOG";
 
 pub(crate) fn run(args: &ServeArgs, settings: &Settings) -> anyhow::Result<()> {
+    tensorlet_runtime::share_freed();
     start_log()?;
     let config = repository_config(args)?;
     let engine = settings.engine(Purpose::Serve, &args.offload)?;

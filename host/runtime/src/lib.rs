@@ -45,7 +45,7 @@ pub use config::{CallOptions, EngineConfig, Limits, LoadOptions, Reuse};
 pub use engine::Engine;
 pub use error::{LoadError, LoadErrorKind, PredictError, PredictErrorKind};
 pub use instance::Instance;
-pub use memory::give_back_freed;
+pub use memory::{give_back_freed, share_freed};
 pub use model::{Model, ModelMemory, PoolCounts};
 pub use offload::OffloadCounts;
 pub use predictor::Predictor;

@@ -105,6 +105,7 @@ fn load_http(args: &HttpArgs) -> Result<()> {
 }
 
 fn load_library(args: &LibraryArgs) -> Result<()> {
+    tensorlet_runtime::share_freed();
     let load = args.load.config(args.output.samples.is_some())?;
     let watch = args.watch.map(Duration::try_from_secs_f64).transpose()?;
     let host = Host::open(&args.folder, watch, &args.cache_dir)?;
