@@ -297,10 +297,10 @@ fn is_no_such_part(file: &mut File) -> bool {
     file.read_exact(&mut start).is_ok() && start == NO_SUCH_PART
 }
 
-/// Hashes a file piece by piece.
 /// How many bytes of a file are hashed before other threads may go first: about 0.1 ms.
 const HASHED_BYTES: u64 = 128 << 10;
 
+/// Hashes a file piece by piece.
 fn sha256_of_file(path: &Path) -> Result<String, LoadError> {
     let hash = || {
         let (mut file, mut hasher) = (File::open(path)?, Sha256::new());

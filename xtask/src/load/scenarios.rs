@@ -151,9 +151,9 @@ fn swaps(bench: &mut Bench<'_>, model: &str) -> Result<()> {
     let folder = Folder::new("swaps")?;
     folder.add(model, &component, JOINED)?;
     let half = saturation(bench, &folder, model)? / 2.0;
-    // Long enough for a hundred swaps that are seen one by one.
+    // Long enough for a hundred swaps that are seen one by one, and for the last one to be over.
     let seconds = bench.seconds.max(30.0);
-    let gap = Duration::from_secs_f64((seconds - 1.0) / f64::from(SWAPS));
+    let gap = Duration::from_secs_f64((seconds - 3.0) / f64::from(SWAPS));
     let (mut with, mut without, mut failed) = (Vec::new(), Vec::new(), 0);
     let mut resident = (0.0, 0.0);
     let mut version = 1;
