@@ -11,12 +11,16 @@ const ARENA_BYTES: u64 = 64 << 20;
 
 /// Returns how many there are, without that of the main thread.
 fn arenas() -> usize {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
     let is_arena = |line: &&str| {
-        let mut words = line.split_ascii_whitespace();
-        let (begin, access) = (words.next().unwrap(), words.next().unwrap());
-        let begin = u64::from_str_radix(begin.split('-').next().unwrap(), 16).unwrap();
-        access == "rw-p" && begin.is_multiple_of(ARENA_BYTES) && words.count() == 3
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        // Memory of a file has a name as the sixth.
+        let [range, "rw-p", _, _, _] = words[..] else {
+            return false;
+        };
+        let begin = range.split('-').next();
+        let begin = begin.and_then(|begin| u64::from_str_radix(begin, 16).ok());
+        begin.is_some_and(|begin| begin.is_multiple_of(ARENA_BYTES))
     };
     maps.lines().filter(is_arena).count()
 }
