@@ -109,8 +109,10 @@ impl Binding {
             .collect();
         let types = types(program, &sizes)?;
         let bytes = bytes(program, &types)?;
-        let (works, joined) = bind_steps(program, &types)?;
+        let (plans, joined) = join_steps(program, &types);
         let mut places = Places::assign(program, &types, &joined)?;
+        // Not before it is known that the arena is not too long.
+        let works = bind_steps(program, &types, plans)?;
         let scratch_bytes = works.iter().map(Work::scratch_bytes).max().unwrap_or(0);
         let scratch = places.allocate_scratch(scratch_bytes)?;
         let arena_bytes = places.arena_bytes();
@@ -429,31 +431,63 @@ fn segments(
         .collect()
 }
 
-/// Binds all steps, and says which are computed together.
-fn bind_steps(
-    program: &Program,
-    types: &[Option<TensorType>],
-) -> Result<(Vec<Work>, Vec<Joined>), PredictError> {
+/// How a step is to be computed.
+enum StepPlan {
+    Alone,
+    WithNext,
+    /// With the step before.
+    Chunks(Chunks),
+    /// With the two steps before.
+    Strips(Box<dyn Run>),
+}
+
+/// Finds out which steps are computed together.
+fn join_steps(program: &Program, types: &[Option<TensorType>]) -> (Vec<StepPlan>, Vec<Joined>) {
     let target = program.target();
-    let mut works = Vec::with_capacity(program.steps.len());
+    let mut plans = Vec::with_capacity(program.steps.len());
     let mut joined = Vec::new();
-    while let Some(step) = program.steps.get(works.len()) {
-        let index = works.len();
+    while plans.len() < program.steps.len() {
+        let index = plans.len();
         if let Some((kernel, steps)) = strips::bind(program, types, index, &target) {
             joined.push(steps);
-            works.extend([Work::WithNext, Work::WithNext, Work::Strips(kernel)]);
+            plans.extend([
+                StepPlan::WithNext,
+                StepPlan::WithNext,
+                StepPlan::Strips(kernel),
+            ]);
         } else if let Some(chunks) = chunks::find(program, types, index) {
             joined.push(Joined {
                 steps: index..index + 2,
                 between: vec![(chunks.between, chunks.bytes)],
             });
-            let kernels = chunks::bind(program, types, index, chunks, &target)?;
-            works.extend([Work::WithNext, Work::Chunks(kernels, chunks)]);
+            plans.extend([StepPlan::WithNext, StepPlan::Chunks(chunks)]);
         } else {
-            works.push(bind_step(program, index, step, types, &target)?);
+            plans.push(StepPlan::Alone);
         }
     }
-    Ok((works, joined))
+    (plans, joined)
+}
+
+/// Binds all steps.
+fn bind_steps(
+    program: &Program,
+    types: &[Option<TensorType>],
+    plans: Vec<StepPlan>,
+) -> Result<Vec<Work>, PredictError> {
+    let target = program.target();
+    let steps = program.steps.iter().zip(plans).enumerate();
+    let bind = |(index, (step, plan)): (usize, (&Step, StepPlan))| {
+        Ok(match plan {
+            StepPlan::Alone => bind_step(program, index, step, types, &target)?,
+            StepPlan::WithNext => Work::WithNext,
+            StepPlan::Strips(kernel) => Work::Strips(kernel),
+            StepPlan::Chunks(chunks) => {
+                let kernels = chunks::bind(program, types, index - 1, chunks, &target)?;
+                Work::Chunks(kernels, chunks)
+            }
+        })
+    };
+    steps.map(bind).collect()
 }
 
 fn bind_step(

@@ -285,6 +285,9 @@ impl<C> Batcher<C> {
             let took = now.saturating_duration_since(batch.started_at);
             group.estimate.learn(batch.padded_rows, took);
             group.pace.learn(batch.padded_rows, took, now);
+            if !batch.is_plain() {
+                group.pace.succeed(batch.padded_rows);
+            }
         }
         let mut settled = Vec::with_capacity(batch.calls.len());
         for BatchedCall { ticket, waiting } in batch.calls {

@@ -27,6 +27,9 @@ const BLOCK: usize = 16;
 /// What is between two steps is made in chunks if it has more bytes, of no more bytes unless a block has. About what a core has for itself.
 const CHUNK_BYTES: usize = 512 << 10;
 
+/// There are so many chunks at most, as the operands of each are kept.
+const MOST_CHUNKS: usize = 1024;
+
 /// A chunk has so many blocks at least if it is made by windows of many channels. They are read, and what they see is mostly copied, for each chunk
 /// again, which is to be little beside what is computed of it.
 const WINDOW_BLOCKS: usize = 8;
@@ -111,7 +114,7 @@ pub(super) fn find(
     // If none is small enough, as many as there may be.
     let count = counts.clone().find(|count| bytes / count <= CHUNK_BYTES);
     let count = count.or_else(|| counts.next_back())?;
-    Some(Chunks {
+    (count <= MOST_CHUNKS).then_some(Chunks {
         between,
         count,
         bytes: bytes / count,

@@ -51,6 +51,10 @@ const WEIGHTS_BYTES: usize = 192 << 10;
 /// Strips have so many different sizes at most: the first ones and the last, and those in the middle. They have more if padding is higher than strips.
 const MOST_SIZES: usize = 32;
 
+/// There are so many strips at most, of rows of so many pixels at most, as something is kept for each strip, and for each pixel of a row and size of strips.
+const MOST_STRIPS: usize = 4096;
+const MOST_PIXELS: usize = 8192;
+
 /// How many runs of strips there are for each thread, so that all of them end at about the same time.
 const RUNS: usize = 3;
 
@@ -163,12 +167,16 @@ impl Whole {
             return None;
         }
         let whole = bytes(vertical.output);
+        if whole < LEAST_BYTES || horizontal.output > MOST_PIXELS {
+            return None;
+        }
         let most = STRIP_BYTES.min(whole / LEAST_STRIPS);
         let fits = |&rows: &usize| bytes(rows) <= most;
         let rows = (1..vertical.output).take_while(fits).last();
         // One row of a large image may take more.
         let rows = rows.or_else(|| (bytes(1) <= whole / LEAST_STRIPS).then_some(1))?;
-        (whole >= LEAST_BYTES).then_some(vertical.output.div_ceil(vertical.output.div_ceil(rows)))
+        let strips = vertical.output.div_ceil(rows);
+        (strips <= MOST_STRIPS).then_some(vertical.output.div_ceil(strips))
     }
 
     /// Returns how many blocks of channels there are between the convolutions.

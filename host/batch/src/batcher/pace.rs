@@ -68,8 +68,11 @@ struct Class {
     /// How many periods have ended since it was due again.
     periods_in_a_row: usize,
     current: Period,
-    /// How many executions have failed in a row.
+    /// How many executions of calls that were joined have failed in a row.
     failures: u32,
+    /// Until when no calls are joined to so many rows, as it failed, and how long that is.
+    fails_until: Option<Instant>,
+    fails_for: Duration,
     /// When it was executed last.
     at: Option<Instant>,
     /// How long it is left alone once it has not paid; nothing before the first period has ended.
@@ -107,26 +110,42 @@ impl Pace {
         self.classes[class_of(rows)].fail(now);
     }
 
+    /// Learns that one of calls that were joined did not.
+    pub(crate) fn succeed(&mut self, rows: u32) {
+        let class = &mut self.classes[class_of(rows)];
+        (class.failures, class.fails_until) = (0, None);
+        class.fails_for = Duration::ZERO;
+    }
+
     /// Returns how many rows the next batch should have at most, whose first call has `first` rows, where `most` are allowed and about
     /// `waiting` wait. A class is tried only when it can be filled.
     pub(crate) fn rows(&self, first: u32, most: u32, waiting: u32, now: Instant) -> u32 {
         let (best, trial) = self.choose(first, most, now);
         let trial = trial.filter(|&trial| rows_of(trial).min(most) <= waiting);
-        rows_of(trial.unwrap_or(best)).clamp(first.min(most), most)
+        self.size(trial.unwrap_or(best), first, most, now)
     }
 
     /// Returns how many rows a batch has that is as fast as can be, as far as is known, or that is to be tried. Where so many can wait, it can be.
     pub(crate) fn best_rows(&self, first: u32, most: u32, now: Instant) -> u32 {
         let (best, trial) = self.choose(first, most, now);
-        rows_of(trial.unwrap_or(best)).clamp(first.min(most), most)
+        self.size(trial.unwrap_or(best), first, most, now)
+    }
+
+    /// Returns how many rows a batch of a class has at most: those of its first call, if joined ones fail in it.
+    fn size(&self, class: usize, first: u32, most: u32, now: Instant) -> u32 {
+        let rows = match self.classes[class].is_failing(now) {
+            true => first,
+            false => rows_of(class),
+        };
+        rows.clamp(first.min(most), most)
     }
 
     /// Returns the best class, and one that is to be tried.
     fn choose(&self, first: u32, most: u32, now: Instant) -> (usize, Option<usize>) {
         let base = class_of(first);
         let mut best = base;
-        // All others are compared with it.
-        if !self.classes[base].is_known {
+        // All others are compared with it, and larger.
+        if !self.classes[base].is_known || self.classes[base].is_failing(now) {
             return (base, None);
         }
         let mut least = self.classes[base].per_row;
@@ -165,13 +184,14 @@ impl Class {
         periods_in_a_row: 0,
         current: Period::EMPTY,
         failures: 0,
+        fails_until: None,
+        fails_for: Duration::ZERO,
         at: None,
         retrial: Duration::ZERO,
     };
 
     fn learn(&mut self, per_row: f64, took: Duration, now: Instant) {
         self.begin(now);
-        self.failures = 0;
         self.current.fastest = self.current.fastest.min(per_row);
         self.current.executions += 1;
         self.current.time += took;
@@ -188,12 +208,20 @@ impl Class {
         if self.failures < NEEDED {
             return;
         }
+        let retrial = (self.fails_for * 2).clamp(NEEDED_TIME * FIRST_RETRIAL, LAST_RETRIAL);
         *self = Self {
             is_known: true,
             at: self.at,
-            retrial: self.retrial.max(NEEDED_TIME * FIRST_RETRIAL),
+            retrial,
+            fails_for: retrial,
+            fails_until: now.checked_add(retrial),
             ..Self::UNKNOWN
         };
+    }
+
+    /// Reports whether no calls are to be joined to so many rows.
+    fn is_failing(&self, now: Instant) -> bool {
+        self.fails_until.is_some_and(|until| now < until)
     }
 
     /// Notes that there is an execution, which is a trial if it is one after a long time.
@@ -451,8 +479,30 @@ mod tests {
                 pace.fail(64, now);
             }
             assert_eq!(pace.rows(1, MOST, MOST, now), 64);
-            pace.learn(64, Duration::from_micros(410), now);
+            pace.succeed(64);
         }
+    }
+
+    #[test]
+    fn calls_of_several_rows_are_executed_by_themselves_if_nothing_else_works() {
+        let mut pace = Pace::default();
+        let start = clock::now();
+        let mut failures = 0;
+        for second in 0..3600 {
+            let now = start + Duration::from_secs(second);
+            for _ in 0..10 {
+                // A call of five rows and one of one wait; six are too many.
+                if pace.rows(5, MOST, 6, now) > 5 {
+                    pace.fail(6, now);
+                    failures += 1;
+                }
+                pace.learn(5, Duration::from_millis(30), now);
+            }
+        }
+        assert!(
+            (8..80).contains(&failures),
+            "{failures} failures in an hour"
+        );
     }
 
     #[test]

@@ -265,6 +265,10 @@ impl Distances {
         let [vertical, horizontal] = &sizes.axes;
         let blocks = sizes.channels.div_ceil(self.lanes);
         let mut segments: Vec<Segment> = Vec::new();
+        if blocks == 0 {
+            // There may be any number of taps, as they have no weights.
+            return Some(segments);
+        }
         let mut push = |ky: usize, kx: usize, block: usize| {
             let offset = product([ky, self.taps[0]])?
                 .checked_add(product([kx, self.taps[1]])?)?

@@ -344,6 +344,16 @@ fn without_channels_only_the_epilogue_is_left() {
 }
 
 #[test]
+fn windows_of_no_channels_may_have_any_number_of_taps() {
+    let wide = [1 << 28, 1, 1, (1 << 28) - 1, 0];
+    let kernel = conv(ConvWeights::Blocked, 1, &[wide, wide], Epilogue::default());
+    let inputs = [TensorType::blocked(&[1, 0, 1, 1]), plain(&[0])];
+    let y = TensorType::blocked(&[1, 16, 1, 1]);
+    let bound = crate::bind(&Kernel::Conv(kernel), &inputs, &[y], &Target::detect());
+    assert_eq!(bound.map(|bound| bound.scratch_bytes()).ok(), Some(0));
+}
+
+#[test]
 fn nothing_is_computed_where_nothing_is_asked_for() {
     check(
         ConvWeights::Blocked,

@@ -240,6 +240,14 @@ fn other_steps_are_left_to_their_kernels() {
     trial.convs.swap(0, 2);
     trial.convs[2].weights = ConvWeights::Plain;
     trial.check_refused();
+    // There would be a strip for each of many rows.
+    Trial::new(
+        [1, 16, 1],
+        [200_000, 2],
+        [[POINT; 2], [[70, 1, 1, 35, 34], POINT]],
+        DENSE,
+    )
+    .check_refused();
     // Each strip sees another part of the padding.
     let high = [[POINT; 2], [[81, 1, 1, 40, 40], THREE]];
     Trial::new([16, 32, 16], [60, 20], high, DENSE).check_refused();
