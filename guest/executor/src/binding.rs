@@ -17,7 +17,6 @@ use places::Places;
 
 use crate::error::PredictError;
 use crate::memory::ALIGN_BYTES;
-use crate::offload::Offloaded;
 use crate::program::Program;
 use crate::slices::{Frame, Operand, Operands, Place, Row};
 use crate::state::Workplace;
@@ -418,8 +417,8 @@ fn segments(
     types: &[Option<TensorType>],
     places: &Places,
 ) -> Result<Vec<BoundSegment>, PredictError> {
-    let parts = program.offloaded.iter().flat_map(Offloaded::parts);
-    parts
+    program
+        .parts()
         .map(|segment| {
             let first = &program.steps[segment.steps.start];
             let values = (segment.inputs.as_slice(), segment.outputs.as_slice());

@@ -1,7 +1,7 @@
 //! What is the same for all sizes: the parts of a plan that calls need.
 
 use tensorlet_kernels::{Isa, Target, tile::EmittedTile};
-use tensorlet_plan::{Kernel, Lifetimes, Plan, Step, SymbolId, Value, ValueId};
+use tensorlet_plan::{Kernel, Lifetimes, Plan, Segment, Step, SymbolId, Value, ValueId};
 
 use crate::constants::Constants;
 use crate::error::LoadError;
@@ -73,6 +73,11 @@ impl Program {
             isa: self.isa,
             tiles: &self.tiles,
         }
+    }
+
+    /// Returns the segments between tract steps that a host may compute.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Segment> {
+        self.offloaded.iter().flat_map(Offloaded::parts)
     }
 
     /// Reports whether a symbol counts rows.

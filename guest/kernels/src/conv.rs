@@ -5,8 +5,12 @@
 mod blocked;
 mod dense;
 mod depthwise;
+mod inputs;
 mod plain;
 mod strips;
+
+#[cfg(test)]
+mod testing;
 
 use tensorlet_plan::kernel::{Conv, ConvWeights};
 

@@ -63,6 +63,28 @@ impl Axis {
         output * self.stride + tap * self.dilation - self.pad_before
     }
 
+    /// Reports whether every output sees the element in its place alone.
+    pub(crate) fn is_in_place(&self) -> bool {
+        (self.kernel, self.stride, self.pad_before) == (1, 1, 0) && self.input == self.output
+    }
+
+    /// Returns how many neighbouring positions so many outputs see, gaps included; `None` if that overflows.
+    pub(crate) fn reach(&self, outputs: usize) -> Option<usize> {
+        let taps = (self.kernel - 1).checked_mul(self.dilation)?;
+        let steps = outputs.saturating_sub(1).checked_mul(self.stride)?;
+        steps.checked_add(taps)?.checked_add(1)
+    }
+
+    /// Returns how many of so many neighbouring positions, from where the window of an output begins, lie in front of the input; and
+    /// which elements of the input the following ones are.
+    pub(crate) fn inside(&self, output: usize, count: usize) -> (usize, Range<usize>) {
+        let begin = self.begin(output);
+        let before = begin.min(0).unsigned_abs().min(count);
+        let start = (begin.max(0) as usize).min(self.input);
+        let end = self.input.min(start + (count - before));
+        (before, start..end)
+    }
+
     /// Returns the outputs whose taps are all elements of the input.
     pub(crate) fn interior(&self) -> Range<usize> {
         let whole = |output: &usize| self.taps(*output) == (0..self.kernel);

@@ -81,15 +81,13 @@ pub(super) fn find(
     let &[out] = &*look.outputs else {
         return None;
     };
-    // Part of it is written at a time.
-    let is_in_arena = matches!(program.values[out.index()].storage, Storage::Buffer)
-        && !program.outputs.contains(&out);
     let constants = widen.inputs[1..].iter().chain(&look.inputs[1..]);
     let are_constant =
         |id: &ValueId| matches!(program.values[id.index()].storage, Storage::Constant(_));
     if !makes_blocks
         || !reads_blocks
-        || !is_in_arena
+        // Part of it is written at a time.
+        || !joined::is_in_arena(program, out)
         || joined::is_cut(program, first..first + 2)
         || !constants.clone().all(are_constant)
     {

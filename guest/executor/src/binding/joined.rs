@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use tensorlet_plan::{Storage, ValueId};
 
-use crate::offload::Offloaded;
 use crate::program::Program;
 
 /// Neighbouring steps that are computed together.
@@ -22,22 +21,25 @@ pub(super) fn between(program: &Program, first: usize) -> Option<ValueId> {
     let &[between] = &*writer.outputs else {
         return None;
     };
-    let is_own = matches!(program.values[between.index()].storage, Storage::Buffer)
-        && !program.outputs.contains(&between);
     let reads = reader.inputs.iter();
     let reads = reads.filter(|&&input| program.lifetimes.root(input) == between);
     let last = program.lifetimes.lifetime(between)?.last;
     let is_read_once = usize::try_from(last) == Ok(first + 1)
         && reader.inputs.first() == Some(&between)
         && reads.count() == 1;
-    (is_own && is_read_once).then_some(between)
+    (is_in_arena(program, between) && is_read_once).then_some(between)
+}
+
+/// Reports whether a value lies in the arena, whatever the caller's tensors are.
+pub(super) fn is_in_arena(program: &Program, id: ValueId) -> bool {
+    matches!(program.values[id.index()].storage, Storage::Buffer) && !program.outputs.contains(&id)
 }
 
 /// Reports whether a host may compute some of the steps without the others.
 pub(super) fn is_cut(program: &Program, steps: Range<usize>) -> bool {
-    let parts = || program.offloaded.iter().flat_map(Offloaded::parts);
     let mut neighbours = steps.clone().zip(steps.skip(1));
     neighbours.any(|(one, next)| {
-        parts().any(|segment| segment.steps.contains(&one) != segment.steps.contains(&next))
+        let mut parts = program.parts();
+        parts.any(|segment| segment.steps.contains(&one) != segment.steps.contains(&next))
     })
 }

@@ -14,13 +14,12 @@
 //! it is room that other buffers have later or earlier.
 
 use tensorlet_kernels::TensorType;
-use tensorlet_plan::{Segment, Storage, Value, ValueId};
+use tensorlet_plan::{Storage, Value, ValueId};
 
 use super::joined::Joined;
 use crate::arena::{Buffer, pack};
 use crate::error::PredictError;
 use crate::memory::ALIGN_BYTES;
-use crate::offload::Offloaded;
 use crate::program::Program;
 use crate::slices::{Operand, Operands, Place};
 
@@ -182,7 +181,7 @@ fn buffers(
             first_uses[output.index()] = Some(index);
         }
     }
-    for segment in segments(program) {
+    for segment in program.parts() {
         for output in &segment.outputs {
             let first = &mut first_uses[program.lifetimes.root(*output).index()];
             *first = first.map(|first| first.min(segment.steps.start as u32));
@@ -237,7 +236,7 @@ fn last_uses(program: &Program) -> Vec<Option<u32>> {
             }
         }
     }
-    for segment in segments(program) {
+    for segment in program.parts() {
         let end = segment.steps.end as u32 - 1;
         for input in &segment.inputs {
             let last = &mut last[input.index()];
@@ -245,11 +244,6 @@ fn last_uses(program: &Program) -> Vec<Option<u32>> {
         }
     }
     last
-}
-
-/// Returns the segments between tract steps that a host may compute.
-fn segments(program: &Program) -> impl Iterator<Item = &Segment> {
-    program.offloaded.iter().flat_map(Offloaded::parts)
 }
 
 /// Returns, for each root, the first output that it is, if it is written by a step.

@@ -3,13 +3,13 @@
 use tensorlet_kernels::bind::Types;
 use tensorlet_kernels::conv::bind_strips;
 use tensorlet_kernels::{Run, Target, TensorType};
-use tensorlet_plan::{Kernel, Step, ValueId};
+use tensorlet_plan::{Kernel, ValueId};
 
 use super::joined::{self, Joined};
 use super::places::Places;
 use crate::error::PredictError;
 use crate::program::Program;
-use crate::slices::{Operand, Operands};
+use crate::slices::Operands;
 
 /// Binds a step and the next two together; returns `None` if they are to be computed otherwise.
 pub(super) fn bind(
@@ -54,17 +54,9 @@ pub(super) fn operands(
     last: usize,
     scratch: (usize, usize),
 ) -> Result<Operands, PredictError> {
-    let steps = &program.steps[last - 2..=last];
-    let own = |(index, step): (usize, &'_ Step)| {
-        // What the step before makes is none.
-        step.inputs[usize::from(index > 0)..].to_vec()
-    };
-    let operands = |ids: Vec<ValueId>| -> Box<[Operand]> {
-        let operand = |id: ValueId| places.operand(program, types, id);
-        ids.into_iter().filter_map(operand).collect()
-    };
-    let inputs = operands(steps.iter().enumerate().flat_map(own).collect());
-    let narrow = &program.steps[last];
-    let outputs = operands(narrow.outputs.clone());
-    places.checked(&narrow.name, inputs, outputs, scratch)
+    let [widen, look, narrow] = [last - 2, last - 1, last].map(|index| &program.steps[index]);
+    // What the step before makes is none.
+    let inputs = [&widen.inputs[..], &look.inputs[1..], &narrow.inputs[1..]].concat();
+    let values = (inputs.as_slice(), narrow.outputs.as_slice());
+    places.operands(program, types, &narrow.name, values, scratch)
 }

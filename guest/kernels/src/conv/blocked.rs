@@ -1,10 +1,11 @@
 //! Dense convolutions between tensors in the blocked layout.
 
 use tensorlet_plan::Layout;
-use tensorlet_plan::kernel::{Conv, ConvWeights};
+use tensorlet_plan::kernel::{Conv, ConvWeights, Epilogue};
 use tensorlet_tensor::DatumType;
 
-use super::dense::{self, Dense, Inputs, Sizes};
+use super::dense::{self, Dense, Sizes};
+use super::inputs::Inputs;
 use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::crew::Crew;
@@ -60,7 +61,7 @@ pub(super) fn bind(
 ) -> Result<Box<dyn Run>, BindError> {
     Ok(Box::new(Blocked {
         dense: Dense::new(check(conv, types)?, target)?,
-        bias: conv.epilogue.bias,
+        epilogue: conv.epilogue,
     }))
 }
 
@@ -216,7 +217,7 @@ pub(crate) fn want_tiles(
 /// A dense convolution, if there is anything to compute.
 struct Blocked {
     dense: Option<Dense>,
-    bias: bool,
+    epilogue: Epilogue,
 }
 
 impl Run for Blocked {
@@ -236,14 +237,7 @@ impl Run for Blocked {
         let Some(dense) = &self.dense else {
             return Ok(());
         };
-        let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
-        let next = 2 + usize::from(self.bias);
-        let inputs = Inputs {
-            x: floats(0),
-            weights: floats(1),
-            bias: self.bias.then(|| floats(2)),
-            residual: (inputs.len() > next).then(|| floats(next)),
-        };
+        let inputs = Inputs::of(inputs, &self.epilogue);
         let y = bytemuck::cast_slice_mut(outputs[0]);
         dense.run(inputs, y, bytemuck::cast_slice_mut(scratch), crew)
     }

@@ -18,6 +18,7 @@ mod tests;
 
 use tensorlet_plan::kernel::Activation;
 
+use super::inputs::Inputs;
 use crate::attributes::Attributes;
 use crate::crew::{Crew, Pace};
 use crate::isa::Isa;
@@ -55,15 +56,6 @@ pub(super) struct Sizes {
     pub(super) activation: Activation,
 }
 
-/// What a convolution is computed of, and where.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Inputs<'a> {
-    pub(super) x: &'a [f32],
-    pub(super) weights: &'a [f32],
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) residual: Option<&'a [f32]>,
-}
-
 /// A dense convolution with blocked output.
 #[derive(Debug)]
 pub(super) struct Dense {
@@ -98,16 +90,13 @@ impl Sizes {
 
     /// Makes one line of all pixels, if every output sees the pixel in its place alone, or if they lie in one column.
     fn flat(mut self) -> Self {
-        let is_in_place = |axis: &Axis| {
-            (axis.kernel, axis.stride, axis.pad_before) == (1, 1, 0) && axis.input == axis.output
-        };
         let [vertical, horizontal] = &mut self.axes;
-        if is_in_place(vertical) && is_in_place(horizontal) && !self.plain_input {
+        if vertical.is_in_place() && horizontal.is_in_place() && !self.plain_input {
             // They fit in memory.
             horizontal.input *= vertical.input;
             horizontal.output = horizontal.input;
             *vertical = Axis::NONE;
-        } else if is_in_place(horizontal) && horizontal.output == 1 {
+        } else if horizontal.is_in_place() && horizontal.output == 1 {
             std::mem::swap(vertical, horizontal);
         }
         self

@@ -29,6 +29,7 @@ mod tests;
 use tensorlet_plan::Layout;
 use tensorlet_plan::kernel::{Activation, Conv, Epilogue};
 
+use super::inputs::Inputs;
 use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::crew::Crew;
@@ -208,7 +209,7 @@ impl Depthwise {
         self.blocks * vertical.output * horizontal.output * BLOCK
     }
 
-    /// Computes. What there is none of, is empty.
+    /// Computes.
     ///
     /// # Errors
     /// If the call is interrupted.
@@ -216,13 +217,16 @@ impl Depthwise {
     /// If a slice is not as long as it must be.
     pub(super) fn run_on(
         &self,
-        x: &[f32],
-        weights: &[f32],
-        bias: &[f32],
-        residual: &[f32],
+        inputs: Inputs<'_>,
         y: &mut [f32],
         crew: Crew<'_>,
     ) -> Result<(), RunError> {
+        let Inputs {
+            x,
+            weights,
+            bias,
+            residual,
+        } = inputs;
         let [vertical, horizontal] = &self.axes;
         let x_len = vertical.input * horizontal.input * BLOCK;
         let y_row = horizontal.output * BLOCK;
@@ -251,10 +255,8 @@ impl Depthwise {
                     spans,
                     input: &x[index * self.x_plane * BLOCK..][..x_len],
                     weights: &weights[block * block_weights..][..block_weights],
-                    bias: bias
-                        .get(block * BLOCK..)
-                        .and_then(|rest| rest.first_chunk()),
-                    residual: residual.get(at..).and_then(|rest| rest.get(..out.len())),
+                    bias: bias.and_then(|bias| bias.get(block * BLOCK..)?.first_chunk()),
+                    residual: residual.and_then(|residual| residual.get(at..)?.get(..out.len())),
                     clamp: match self.epilogue.activation {
                         Activation::Clamp { low, high } => Some((low, high)),
                         _ => None,
@@ -286,15 +288,7 @@ impl Run for Depthwise {
         _scratch: &mut [u8],
         crew: Crew<'_>,
     ) -> Result<(), RunError> {
-        let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
-        let (x, weights) = (floats(0), floats(1));
-        let bias = if self.epilogue.bias { floats(2) } else { &[] };
-        let residual = if self.epilogue.residual {
-            floats(inputs.len() - 1)
-        } else {
-            &[]
-        };
-        let y = bytemuck::cast_slice_mut(outputs[0]);
-        self.run_on(x, weights, bias, residual, y, crew)
+        let inputs = Inputs::of(inputs, &self.epilogue);
+        self.run_on(inputs, bytemuck::cast_slice_mut(outputs[0]), crew)
     }
 }

@@ -13,6 +13,7 @@ mod tests;
 
 use tensorlet_plan::kernel::{Activation, Conv, Epilogue};
 
+use super::inputs::Inputs;
 use crate::attributes::Attributes;
 use crate::bind::Types;
 use crate::crew::Crew;
@@ -280,14 +281,13 @@ impl Run for Grouped {
         scratch: &mut [u8],
         crew: Crew<'_>,
     ) -> Result<(), RunError> {
-        let floats = |i: usize| -> &[f32] { bytemuck::cast_slice(inputs[i]) };
-        let (x, weights) = (floats(0), floats(1));
-        let bias = if self.epilogue.bias { floats(2) } else { &[] };
-        let residual = if self.epilogue.residual {
-            floats(inputs.len() - 1)
-        } else {
-            &[]
-        };
+        let Inputs {
+            x,
+            weights,
+            bias,
+            residual,
+        } = Inputs::of(inputs, &self.epilogue);
+        let [bias, residual] = [bias, residual].map(Option::unwrap_or_default);
         let y: &mut [f32] = bytemuck::cast_slice_mut(outputs[0]);
         let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
         let [vertical, horizontal] = &self.axes;

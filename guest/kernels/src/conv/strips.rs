@@ -22,8 +22,9 @@ use std::ops::Range;
 
 use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue};
 
-use super::dense::{Dense, Inputs, Sizes};
+use super::dense::{Dense, Sizes};
 use super::depthwise::Depthwise;
+use super::inputs::Inputs;
 use super::{blocked, depthwise};
 use crate::bind::Types;
 use crate::crew::Crew;
@@ -98,29 +99,30 @@ struct Whole {
 }
 
 /// Some rows of an axis, and the elements that their windows see.
-#[derive(Clone, Debug, Eq, PartialEq)]
 struct Part {
     rows: Range<usize>,
     seen: Range<usize>,
+    /// How many rows of padding they see in front of these.
+    pad_before: usize,
 }
 
 impl Part {
     /// Returns `None` if windows see nothing but padding.
     fn of(axis: &Axis, rows: Range<usize>) -> Option<Self> {
-        let reach = (axis.kernel - 1) * axis.dilation + 1;
-        let end = axis.begin(rows.end - 1) + reach as isize;
-        let begin = axis.begin(rows.start).max(0) as usize;
-        let seen = begin..axis.input.min(end.max(0) as usize);
-        (!seen.is_empty()).then_some(Self { rows, seen })
+        let (pad_before, seen) = axis.inside(rows.start, axis.reach(rows.len())?);
+        (!seen.is_empty()).then_some(Self {
+            rows,
+            seen,
+            pad_before,
+        })
     }
 
     /// Returns the axis of these rows and elements.
     fn axis(&self, whole: &Axis) -> Axis {
-        let before = self.seen.start as isize - whole.begin(self.rows.start);
         Axis {
             input: self.seen.len(),
             output: self.rows.len(),
-            pad_before: before.unsigned_abs(),
+            pad_before: self.pad_before,
             ..*whole
         }
     }
@@ -131,16 +133,13 @@ impl Whole {
     fn fits_together(&self) -> bool {
         let (widen, narrow) = (&self.widen, &self.narrow);
         let [vertical, horizontal] = &self.look;
-        let is_pixel = |axis: &Axis| {
-            (axis.kernel, axis.stride, axis.pad_before) == (1, 1, 0) && axis.input == axis.output
-        };
         let sees_others = |epilogue: &Epilogue| matches!(epilogue.activation, Activation::Unary(op) if unary::sees_others(op));
         let [of_widen, of_look, _] = &self.epilogues;
         [widen.images, widen.groups, narrow.images, narrow.groups] == [1; 4]
             && widen.out_channels == narrow.channels
             && widen.axes.map(|axis| axis.output) == [vertical.input, horizontal.input]
             && narrow.axes.map(|axis| axis.input) == [vertical.output, horizontal.output]
-            && narrow.axes.iter().all(is_pixel)
+            && narrow.axes.iter().all(Axis::is_in_place)
             && !of_widen.residual
             && !of_look.residual
             && !self.epilogues.iter().any(sees_others)
@@ -157,9 +156,8 @@ impl Whole {
             |pixels: usize| floats(pixels.saturating_mul(self.blocks()).saturating_mul(BLOCK));
         let lines = [horizontal.input, horizontal.output].map(line_bytes);
         let bytes = |rows: usize| {
-            let seen = Part::of(vertical, 0..rows).map_or(0, |part| part.seen.len());
-            // The strips in the middle see more than the first one.
-            let seen = (seen + vertical.pad_before).min(vertical.input);
+            let seen = vertical.reach(rows).unwrap_or(usize::MAX);
+            let seen = seen.min(vertical.input);
             seen.saturating_mul(lines[0])
                 .saturating_add(rows.saturating_mul(lines[1]))
         };
@@ -203,7 +201,7 @@ impl Whole {
             widen: Kernels::default(),
             look: Kernels::default(),
             narrow: Kernels::default(),
-            has_bias: self.epilogues.map(|epilogue| epilogue.bias),
+            epilogues: self.epilogues,
             wide,
             made_len,
             dense_len: 0,
@@ -339,7 +337,7 @@ struct Strips {
     widen: Kernels<Sizes, Dense>,
     look: Kernels<[Axis; 2], Depthwise>,
     narrow: Kernels<Sizes, Dense>,
-    has_bias: [bool; 3],
+    epilogues: [Epilogue; 3],
     /// What the first convolution makes of a strip.
     wide: Image,
     /// How many elements the second one makes at most.
@@ -381,36 +379,21 @@ struct Widen {
     to: usize,
 }
 
-/// The inputs of the three convolutions.
-struct Given<'a> {
-    x: &'a [f32],
-    weights: [&'a [f32]; 3],
-    bias: [Option<&'a [f32]>; 3],
-    residual: Option<&'a [f32]>,
-}
-
 impl Strips {
     /// Returns how many elements of scratch memory a thread needs.
     fn scratch_len(&self) -> usize {
         self.wide.blocks * self.wide.lines * self.wide.line + self.made_len + self.dense_len
     }
 
-    fn given<'a>(&self, inputs: &[&'a [u8]]) -> Given<'a> {
-        let mut inputs = inputs.iter().copied().map(bytemuck::cast_slice);
-        let mut next = || inputs.next().expect("there are the inputs of all three");
-        let x = next();
-        let mut given = Given {
-            x,
-            weights: [&[]; 3],
-            bias: [None; 3],
-            residual: None,
-        };
-        for (conv, has_bias) in self.has_bias.into_iter().enumerate() {
-            given.weights[conv] = next();
-            given.bias[conv] = has_bias.then(&mut next);
-        }
-        given.residual = inputs.next();
-        given
+    /// Returns the inputs of each convolution, without what the one before makes.
+    fn given<'a>(&self, inputs: &[&'a [u8]]) -> [Inputs<'a>; 3] {
+        let (x, mut others) = inputs.split_first().expect("a convolution has inputs");
+        let [widen, look, narrow] = &self.epilogues;
+        [
+            Inputs::next(bytemuck::cast_slice(x), &mut others, widen),
+            Inputs::next(&[], &mut others, look),
+            Inputs::next(&[], &mut others, narrow),
+        ]
     }
 
     /// Computes strips that follow each other, on this thread.
@@ -420,7 +403,7 @@ impl Strips {
     unsafe fn run_strips(
         &self,
         strips: &[Strip],
-        given: &Given<'_>,
+        [of_widen, of_look, of_narrow]: &[Inputs<'_>; 3],
         y: &Output<'_>,
         scratch: &mut [f32],
         crew: Crew<'_>,
@@ -438,23 +421,23 @@ impl Strips {
             };
             if let Some(kernel) = widen.kernel {
                 let inputs = Inputs {
-                    x: &given.x[widen.x_at..],
-                    weights: given.weights[0],
-                    bias: given.bias[0],
-                    residual: None,
+                    x: &of_widen.x[widen.x_at..],
+                    ..*of_widen
                 };
                 let dense = self.widen.get(kernel);
                 dense.run(inputs, &mut wide_rows[widen.to..], scratch, crew)?;
             }
             let look = self.look.get(strip.look);
             let made = &mut made[..look.y_len()];
-            let bias = given.bias[1].unwrap_or_default();
-            look.run_on(wide_rows, given.weights[1], bias, &[], made, crew)?;
+            let inputs = Inputs {
+                x: wide_rows,
+                ..*of_look
+            };
+            look.run_on(inputs, made, crew)?;
             let inputs = Inputs {
                 x: made,
-                weights: given.weights[2],
-                bias: given.bias[2],
-                residual: given.residual.map(|residual| &residual[strip.y_at..]),
+                residual: of_narrow.residual.map(|residual| &residual[strip.y_at..]),
+                ..*of_narrow
             };
             let dense = self.narrow.get(strip.narrow);
             // SAFETY: the caller's: the kernel writes the rows of the strip.

@@ -1,12 +1,9 @@
 //! What is copied to scratch memory before it is computed with.
 
-use std::ops::Range;
-
 use super::Sizes;
 use super::distances::Distances;
 use crate::crew::Pace;
 use crate::run::RunError;
-use crate::window::Axis;
 
 /// How much work it is to copy a line, and how many numbers more are as much work as 1; see [`Crew::step`](crate::Crew).
 const COPY: usize = 4;
@@ -39,8 +36,8 @@ impl Chunk<'_> {
             (self.first, 0, self.units)
         };
         let seen = (lines - 1) * vertical.stride + (vertical.kernel - 1) * vertical.dilation + 1;
-        let (top, rows) = inside(vertical, first_line, seen);
-        let (left, columns) = inside(horizontal, first_column, self.distances.width);
+        let (top, rows) = vertical.inside(first_line, seen);
+        let (left, columns) = horizontal.inside(first_column, self.distances.width);
         let line_len = self.distances.width * lanes;
         for block in 0..sizes.channels.div_ceil(lanes) {
             for line in 0..seen {
@@ -99,14 +96,4 @@ impl Chunk<'_> {
         }
         Ok(())
     }
-}
-
-/// Returns how many of so many neighbouring positions, from where the window of an output begins, lie in front of the input; and
-/// which elements of the input the following ones are.
-fn inside(axis: &Axis, output: usize, count: usize) -> (usize, Range<usize>) {
-    let begin = axis.begin(output);
-    let before = begin.min(0).unsigned_abs().min(count);
-    let start = (begin.max(0) as usize).min(axis.input);
-    let end = axis.input.min(start + (count - before));
-    (before, start..end)
 }

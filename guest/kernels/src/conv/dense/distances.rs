@@ -106,13 +106,6 @@ fn product<const N: usize>(factors: [usize; N]) -> Option<usize> {
         .try_fold(1usize, |product, factor| product.checked_mul(factor))
 }
 
-/// Returns how many elements of an axis so many outputs see, gaps included.
-fn reach(axis: &Axis, outputs: usize) -> Option<usize> {
-    let taps = (axis.kernel - 1).checked_mul(axis.dilation)?;
-    let steps = outputs.saturating_sub(1).checked_mul(axis.stride)?;
-    steps.checked_add(taps)?.checked_add(1)
-}
-
 impl Distances {
     /// Returns where the elements of rows lie; `None` if a distance overflows.
     pub(crate) fn of(sizes: &Sizes, machine: &Machine) -> Option<Self> {
@@ -207,8 +200,8 @@ impl Distances {
             } else {
                 (self.chunk, horizontal.output)
             };
-            self.width = reach(horizontal, outputs)?;
-            self.block = product([reach(vertical, lines)?, self.width, self.lanes])?;
+            self.width = horizontal.reach(outputs)?;
+            self.block = product([vertical.reach(lines)?, self.width, self.lanes])?;
             self.scratch_len = product([self.block, blocks])?;
         }
         let line = product([self.width, self.lanes])?;

@@ -4,28 +4,12 @@ use tensorlet_plan::Kernel;
 use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue, UnaryOp};
 
 use crate::conv::plain::reference;
+use crate::conv::testing::{POINT, THREE, Window, conv};
 use crate::conv::{pack_blocked, pack_plain_input};
 use crate::isa::Isa;
 use crate::run::Target;
 use crate::tensor_type::{BLOCK, TensorType};
 use crate::trial::{Samples, assert_close, block, plain, run_f32, unblock};
-
-/// One number for each spatial axis: kernel, stride, dilation, pad before, pad after.
-type Window = [u32; 5];
-
-fn conv(weights: ConvWeights, group: usize, windows: &[Window], epilogue: Epilogue) -> Conv {
-    let all = |i: usize| windows.iter().map(|window| window[i]).collect();
-    Conv {
-        weights,
-        group: group as u32,
-        kernel: all(0),
-        strides: all(1),
-        dilations: all(2),
-        pads_before: all(3),
-        pads_after: all(4),
-        epilogue,
-    }
-}
 
 fn epilogues() -> [Epilogue; 3] {
     [
@@ -113,9 +97,6 @@ fn check_conv(conv: &Conv, out_channels: usize, dims: &[usize]) {
         );
     }
 }
-
-const POINT: Window = [1, 1, 1, 0, 0];
-const THREE: Window = [3, 1, 1, 1, 1];
 
 #[test]
 fn pointwise_of_any_number_of_channels_and_pixels() {

@@ -5,24 +5,12 @@ use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue, UnaryOp};
 
 use super::*;
 use crate::conv::plain::reference;
+use crate::conv::testing::{self, Window};
 use crate::tensor_type::TensorType;
 use crate::trial::{Samples, assert_close, block, plain, run_f32, unblock};
 
-/// One number for each spatial axis: kernel, stride, dilation, pad before, pad after.
-type Window = [u32; 5];
-
 fn conv(channels: usize, windows: &[Window], epilogue: Epilogue) -> Conv {
-    let all = |i: usize| windows.iter().map(|window| window[i]).collect();
-    Conv {
-        weights: ConvWeights::Depthwise,
-        group: channels as u32,
-        kernel: all(0),
-        strides: all(1),
-        dilations: all(2),
-        pads_before: all(3),
-        pads_after: all(4),
-        epilogue,
-    }
+    testing::conv(ConvWeights::Depthwise, channels, windows, epilogue)
 }
 
 /// Compares with the reference, for every instruction set.

@@ -5,13 +5,11 @@ use tensorlet_plan::kernel::{Activation, Conv, ConvWeights, Epilogue, UnaryOp};
 
 use super::reference;
 use crate::bind::bind;
+use crate::conv::testing::{self, Window};
 use crate::isa::Isa;
 use crate::run::Target;
 use crate::tensor_type::TensorType;
 use crate::trial::{Samples, assert_close, plain, run_f32};
-
-/// One number for each spatial axis: kernel, stride, dilation, pad before, pad after.
-type Window = [u32; 5];
 
 const NONE: Epilogue = Epilogue {
     bias: false,
@@ -20,17 +18,7 @@ const NONE: Epilogue = Epilogue {
 };
 
 fn conv(group: u32, windows: &[Window], epilogue: Epilogue) -> Conv {
-    let all = |i: usize| windows.iter().map(|window| window[i]).collect();
-    Conv {
-        weights: ConvWeights::Plain,
-        group,
-        kernel: all(0),
-        strides: all(1),
-        dilations: all(2),
-        pads_before: all(3),
-        pads_after: all(4),
-        epilogue,
-    }
+    testing::conv(ConvWeights::Plain, group as usize, windows, epilogue)
 }
 
 fn check(dims: &[usize], co: usize, group: u32, windows: &[Window], epilogue: Epilogue) {

@@ -5,16 +5,12 @@ use tensorlet_plan::kernel::UnaryOp;
 
 use super::*;
 use crate::conv::plain::reference;
+use crate::conv::testing::{POINT, THREE, Window, conv};
 use crate::conv::{pack_blocked, pack_depthwise, pack_plain_input};
 use crate::isa::Isa;
 use crate::tensor_type::TensorType;
 use crate::trial::{Samples, block, plain, run_bound, run_f32};
 
-/// One number for each spatial axis: kernel, stride, dilation, pad before, pad after.
-type Window = [u32; 5];
-
-const POINT: Window = [1, 1, 1, 0, 0];
-const THREE: Window = [3, 1, 1, 1, 1];
 const HALF: Window = [3, 2, 1, 0, 1];
 
 const CLAMP: Activation = Activation::Clamp {
@@ -36,11 +32,10 @@ impl Trial {
         [from, through, to]: [usize; 3],
         size: [usize; 2],
         windows: [[Window; 2]; 2],
-        kinds: [ConvWeights; 2],
+        first: ConvWeights,
     ) -> Self {
         let mut samples = Samples::new((from + through + size[0]) as u32);
         let [widen, look] = windows;
-        let [first, _] = kinds;
         let mut dims = vec![1, from, size[0], size[1]];
         let x = samples.numbers(dims.iter().product());
         let x = match first {
@@ -48,10 +43,23 @@ impl Trial {
             _ => (TensorType::blocked(&dims), block(&x, &dims)),
         };
         let mut given = [vec![x], vec![], vec![]];
+        let epilogue = Epilogue {
+            bias: true,
+            residual: false,
+            activation: CLAMP,
+        };
         let convs = [
-            conv(first, 1, &widen),
-            conv(ConvWeights::Depthwise, through, &look),
-            conv(kinds[1], 1, &[POINT, POINT]),
+            conv(first, 1, &widen, epilogue),
+            conv(ConvWeights::Depthwise, through, &look, epilogue),
+            conv(
+                ConvWeights::Blocked,
+                1,
+                &[POINT, POINT],
+                Epilogue {
+                    activation: Activation::None,
+                    ..epilogue
+                },
+            ),
         ];
         let outputs = [0, 1, 2].map(|index: usize| {
             let conv = &convs[index];
@@ -71,17 +79,11 @@ impl Trial {
             dims = [&[1, out_channels], spatial.as_slice()].concat();
             TensorType::blocked(&dims)
         });
-        let mut trial = Self {
+        Self {
             convs,
             given,
             outputs,
-        };
-        for conv in &mut trial.convs {
-            conv.epilogue.bias = true;
         }
-        trial.convs[0].epilogue.activation = CLAMP;
-        trial.convs[1].epilogue.activation = CLAMP;
-        trial
     }
 
     fn add_residual(&mut self) {
@@ -147,23 +149,6 @@ impl Trial {
     }
 }
 
-fn conv(weights: ConvWeights, group: usize, windows: &[Window]) -> Conv {
-    let all = |i: usize| windows.iter().map(|window| window[i]).collect();
-    Conv {
-        weights,
-        group: group as u32,
-        kernel: all(0),
-        strides: all(1),
-        dilations: all(2),
-        pads_before: all(3),
-        pads_after: all(4),
-        epilogue: Epilogue::default(),
-    }
-}
-
-const DENSE: [ConvWeights; 2] = [ConvWeights::Blocked; 2];
-const FIRST: [ConvWeights; 2] = [ConvWeights::PlainInput, ConvWeights::Blocked];
-
 #[test]
 fn windows_of_all_kinds_are_as_each_kernel_by_itself() {
     let windows = [
@@ -181,7 +166,13 @@ fn windows_of_all_kinds_are_as_each_kernel_by_itself() {
     for window in windows {
         for size in [[23, 21], [24, 20]] {
             let channels = [20, 33, 9];
-            Trial::new(channels, size, [[POINT; 2], [window; 2]], DENSE).check();
+            Trial::new(
+                channels,
+                size,
+                [[POINT; 2], [window; 2]],
+                ConvWeights::Blocked,
+            )
+            .check();
         }
     }
 }
@@ -195,16 +186,21 @@ fn the_first_convolution_may_have_windows() {
         [5, 1, 1, 4, 4],
         [7, 2, 1, 3, 3],
     ] {
-        for kinds in [DENSE, FIRST] {
+        for first in [ConvWeights::Blocked, ConvWeights::PlainInput] {
             let windows = [[window; 2], [THREE; 2]];
-            Trial::new([3, 32, 16], [41, 39], windows, kinds).check();
+            Trial::new([3, 32, 16], [41, 39], windows, first).check();
         }
     }
 }
 
 #[test]
 fn a_residual_is_added_where_it_belongs() {
-    let mut trial = Trial::new([24, 64, 24], [20, 20], [[POINT; 2], [THREE; 2]], DENSE);
+    let mut trial = Trial::new(
+        [24, 64, 24],
+        [20, 20],
+        [[POINT; 2], [THREE; 2]],
+        ConvWeights::Blocked,
+    );
     trial.add_residual();
     trial.check();
     trial.convs[2].epilogue.bias = false;
@@ -214,7 +210,12 @@ fn a_residual_is_added_where_it_belongs() {
 
 #[test]
 fn functions_are_applied_to_what_each_makes() {
-    let mut trial = Trial::new([24, 64, 40], [20, 20], [[POINT; 2], [THREE; 2]], DENSE);
+    let mut trial = Trial::new(
+        [24, 64, 40],
+        [20, 20],
+        [[POINT; 2], [THREE; 2]],
+        ConvWeights::Blocked,
+    );
     for conv in &mut trial.convs {
         conv.epilogue.activation = Activation::Unary(UnaryOp::Sigmoid);
     }
@@ -226,17 +227,17 @@ fn functions_are_applied_to_what_each_makes() {
 #[test]
 fn other_steps_are_left_to_their_kernels() {
     let windows = [[POINT; 2], [THREE; 2]];
-    Trial::new([16, 32, 16], [20, 20], windows, DENSE).check();
+    Trial::new([16, 32, 16], [20, 20], windows, ConvWeights::Blocked).check();
     // Little is between.
-    Trial::new([16, 32, 16], [8, 8], windows, DENSE).check_refused();
+    Trial::new([16, 32, 16], [8, 8], windows, ConvWeights::Blocked).check_refused();
     // A row is most of what there is.
-    Trial::new([16, 32, 16], [2, 400], windows, DENSE).check_refused();
+    Trial::new([16, 32, 16], [2, 400], windows, ConvWeights::Blocked).check_refused();
     // Weights would be read again and again.
-    Trial::new([16, 2400, 16], [20, 20], windows, DENSE).check_refused();
+    Trial::new([16, 2400, 16], [20, 20], windows, ConvWeights::Blocked).check_refused();
     // Windows see padding alone.
     let far = [[POINT; 2], [[2, 1, 1, 40, 40], THREE]];
-    Trial::new([16, 32, 16], [20, 20], far, DENSE).check_refused();
-    let mut trial = Trial::new([16, 32, 16], [20, 20], windows, DENSE);
+    Trial::new([16, 32, 16], [20, 20], far, ConvWeights::Blocked).check_refused();
+    let mut trial = Trial::new([16, 32, 16], [20, 20], windows, ConvWeights::Blocked);
     trial.convs.swap(0, 2);
     trial.convs[2].weights = ConvWeights::Plain;
     trial.check_refused();
@@ -245,14 +246,14 @@ fn other_steps_are_left_to_their_kernels() {
         [1, 16, 1],
         [200_000, 2],
         [[POINT; 2], [[70, 1, 1, 35, 34], POINT]],
-        DENSE,
+        ConvWeights::Blocked,
     )
     .check_refused();
     // Each strip sees another part of the padding.
     let high = [[POINT; 2], [[81, 1, 1, 40, 40], THREE]];
-    Trial::new([16, 32, 16], [60, 20], high, DENSE).check_refused();
+    Trial::new([16, 32, 16], [60, 20], high, ConvWeights::Blocked).check_refused();
     // The last one cannot be bound.
-    let mut trial = Trial::new([16, 32, 16], [20, 20], windows, DENSE);
+    let mut trial = Trial::new([16, 32, 16], [20, 20], windows, ConvWeights::Blocked);
     trial.given[2][0].0 = plain(&[7]);
     trial.check_refused();
 }
